@@ -1,0 +1,257 @@
+# frozen_string_literal: true
+
+require "monitor"
+require "pg"
+
+module TaskerCore
+  # Where the gem's PG connections come from, and the only way to the server.
+  #
+  # Accepted sources: a URL or conninfo String, a Hash of libpq parameters (one
+  # connection of our own, opened on first use); a PG::Connection; a Proc that
+  # yields one; or a pool: anything with `with_connection`, `with`, `synchronize`
+  # or a `checkout` that takes a block. Pools and procs must be reentrant: asked
+  # again inside their own block, they hand out the same connection.
+  class Connection
+    POOL_METHODS = %i[with_connection with synchronize checkout].freeze
+    # ruby-pg before 1.5.7 cannot be trusted when several threads connect at once.
+    CONNECT = Mutex.new
+    private_constant :POOL_METHODS, :CONNECT
+
+    # @return [Connection] the source itself if it is one already
+    def self.wrap(source)
+      source.is_a?(Connection) ? source : new(source)
+    end
+
+    # Opens a connection of our own.
+    # @param conninfo [String, Hash]
+    # @return [PG::Connection]
+    # @raise [ConnectionError]
+    def self.open(conninfo)
+      CONNECT.synchronize do
+        if conninfo.is_a?(Hash)
+          PG.connect(fallback_application_name: "tasker_core", **conninfo.transform_keys(&:to_sym))
+        else
+          PG.connect(conninfo, fallback_application_name: "tasker_core")
+        end
+      end
+    rescue PG::Error => e
+      raise ConnectionError, e.message.lines.first.to_s.chomp
+    end
+
+    # @param source see the class
+    # @raise [ConfigurationError] when it is nothing of the kind
+    def initialize(source)
+      @source = source
+      @kind = kind_of(source)
+      @monitor = Monitor.new
+      @pg = nil
+      @pid = nil
+      @in_transaction = false
+    end
+
+    # @return [String, Hash, nil] how to open more connections like this one; nil for borrowed ones
+    def conninfo = (@source if @kind == :owned)
+
+    # A connection for the use of another thread: a new one to the same server,
+    # or this same object when a pool gives each thread its own.
+    # @return [Connection]
+    def spawn
+      return self.class.new(@source) if @kind == :owned
+      return self unless @kind == :single
+
+      raise ConfigurationError, "one PG::Connection cannot serve several threads; give a URL or a pool"
+    end
+
+    # Lends the PG::Connection for the length of the block.
+    # @yieldparam pg [PG::Connection]
+    # @return what the block returns
+    def with
+      lent = false
+      result = nil
+      lend do |borrowed|
+        lent = true
+        result = yield(unwrap(borrowed))
+      end
+      raise ConfigurationError, "the connection source did not yield a connection" unless lent
+
+      result
+    end
+
+    # Calls one function of the extension. Every keyword is sent; leave one out
+    # to get the extension's default.
+    # @return [Array<Hash{Symbol => Object}>]
+    # @raise [DatabaseError]
+    def call(function, **arguments)
+      sql, parameters = Functions.statement(function, arguments)
+      query(sql, parameters)
+    end
+
+    # Runs one statement with parameters that are Strings or nil already. The
+    # unnamed statement of one round trip works behind every pooler; a prepared
+    # one does not.
+    # @return [Array<Hash{Symbol => Object}>]
+    # @raise [DatabaseError]
+    def query(sql, parameters = [])
+      with do |pg|
+        Codec.decode(pg.exec_params(sql, parameters, 0, Codec::PARAMETERS))
+      rescue PG::Error => e
+        raise Errors.translate(e, pg)
+      end
+    end
+
+    # Runs the block in a transaction; inside another one it joins that one.
+    # Commits when the block ends, rolls back when it raises. {Rollback} rolls
+    # back and returns nil. Leaving the block by return, break or throw rolls
+    # back and raises {TransactionAborted}, because neither commit nor silence
+    # would be right for everyone.
+    # @yieldparam pg [PG::Connection]
+    # @return what the block returns
+    # @raise [CommitUnknown] when the connection broke during COMMIT
+    def transaction(&block)
+      with do |pg|
+        if pg.transaction_status == PG::PQTRANS_IDLE
+          run_transaction(pg, &block)
+        else
+          yield pg
+        end
+      end
+    end
+
+    # @return [Boolean] whether a transaction is open on the connection the next call would use
+    def transaction_open? = with { |pg| pg.transaction_status != PG::PQTRANS_IDLE }
+
+    # Closes our own connection; borrowed ones are their owner's business.
+    def close
+      return unless @kind == :owned
+
+      @monitor.synchronize do
+        @pg&.close if @pid == Process.pid
+        @pg = nil
+      end
+    rescue PG::Error
+      @pg = nil
+    end
+
+    private
+
+    def kind_of(source)
+      case source
+      when String, Hash then :owned
+      when PG::Connection then :single
+      when Proc then :proc
+      else
+        POOL_METHODS.find { |name| source.respond_to?(name) } ||
+          raise(ConfigurationError, "no connection can be had from #{source.class}: expected a URL, a Hash, " \
+                                    "a PG::Connection, a Proc or a pool (#{POOL_METHODS.join(", ")})")
+      end
+    end
+
+    def lend(&block)
+      case @kind
+      when :owned then @monitor.synchronize { yield checkout }
+      when :single then @monitor.synchronize { yield @source }
+      when :proc then @source.call(&block)
+      else @source.public_send(@kind, &block)
+      end
+    end
+
+    # Adapters of object mappers wrap the driver's connection.
+    def unwrap(borrowed)
+      return borrowed if borrowed.is_a?(PG::Connection)
+
+      raw = borrowed.respond_to?(:raw_connection) ? borrowed.raw_connection : borrowed
+      return raw if raw.is_a?(PG::Connection)
+
+      raise ConfigurationError, "the connection source yielded #{raw.class}, not a PG::Connection"
+    end
+
+    # A connection found dead before anything was sent is replaced without a
+    # word; never inside a transaction, whose rest would run outside of it.
+    def checkout
+      abandon_inherited if @pg && @pid != Process.pid
+      return @pg if @in_transaction
+
+      drop if @pg && !alive?
+      @pg ||= self.class.open(@source).tap { @pid = Process.pid }
+    end
+
+    def alive?
+      return false if @pg.finished? || @pg.status != PG::CONNECTION_OK
+
+      @pg.consume_input if @pg.transaction_status == PG::PQTRANS_IDLE
+      @pg.status == PG::CONNECTION_OK
+    rescue PG::Error
+      false
+    end
+
+    def drop
+      @pg.close unless @pg.finished?
+    rescue PG::Error
+      nil
+    ensure
+      @pg = nil
+    end
+
+    # After a fork the socket is shared, and whatever closes it in the child
+    # ends the parent's session. Only the child's descriptor is turned away.
+    def abandon_inherited
+      @pg.socket_io.reopen(IO::NULL)
+      @pg = nil
+      @in_transaction = false
+    end
+
+    def run_transaction(pg)
+      left_early = true
+      begin_transaction(pg)
+      value = yield pg
+      left_early = false
+      commit(pg)
+      value
+    rescue Rollback
+      left_early = false
+      rollback(pg)
+      nil
+    rescue Exception # rubocop:disable Lint/RescueException -- raised on below
+      left_early = false
+      rollback(pg)
+      raise
+    ensure
+      @in_transaction = false
+      abort_early_exit(pg) if left_early
+    end
+
+    def begin_transaction(pg)
+      pg.exec("BEGIN")
+      @in_transaction = true
+    rescue PG::Error => e
+      raise Errors.translate(e, pg)
+    end
+
+    def commit(pg)
+      if pg.transaction_status == PG::PQTRANS_INERROR
+        raise TransactionAborted, "a statement of the transaction failed and its error was not raised on; " \
+                                  "everything is rolled back"
+      end
+      pg.exec("COMMIT")
+    rescue PG::Error => e
+      error = Errors.translate(e, pg)
+      raise error unless error.is_a?(ConnectionError)
+
+      raise CommitUnknown.new(error.message, sqlstate: error.sqlstate)
+    end
+
+    def rollback(pg)
+      return if pg.finished? || pg.transaction_status == PG::PQTRANS_IDLE
+
+      pg.exec("ROLLBACK")
+    rescue PG::Error
+      nil # the connection is gone, and the transaction with it
+    end
+
+    def abort_early_exit(pg)
+      rollback(pg)
+      raise TransactionAborted, "the transaction block was left by return, break or throw and is rolled back; " \
+                                "use next to end it early"
+    end
+  end
+end

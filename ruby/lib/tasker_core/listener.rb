@@ -1,0 +1,89 @@
+# frozen_string_literal: true
+
+module TaskerCore
+  # One thread with one connection that listens. A notification is only a hint
+  # that something is worth looking at; whoever uses this must poll beside it.
+  #
+  # Nobody else may touch the connection, not even to close it: stopping goes
+  # through a pipe that the thread waits for together with the socket.
+  class Listener
+    # Seconds of silence after which the connection is tried, lest a proxy drop it unnoticed.
+    KEEPALIVE = 60
+
+    # @param conninfo [String, Hash] a direct connection: LISTEN does nothing behind a pooler
+    # @param channels [Array<String>]
+    # @param log [Log]
+    # @yieldparam channel [String, nil] nil when notifications may have been missed
+    # @yieldparam payload [String, nil]
+    def initialize(conninfo, channels:, log:, &block)
+      @conninfo = conninfo
+      @channels = channels
+      @log = log
+      @block = block
+      @wake, @waker = IO.pipe
+      @stopping = false
+    end
+
+    # @return [Listener]
+    def start
+      @thread = Thread.new do
+        Thread.current.report_on_exception = false
+        Thread.current.name = "tasker listener"
+        run
+      end
+      self
+    end
+
+    # @param timeout [Numeric] seconds to wait for the thread
+    # @return [Boolean] whether it ended
+    def stop(timeout = 1)
+      @stopping = true
+      @waker.write_nonblock(".", exception: false)
+      !@thread&.join(timeout).nil?
+    end
+
+    private
+
+    def run
+      attempt = 0
+      until @stopping
+        begin
+          listen { attempt = 0 }
+        rescue StandardError => e
+          break if @stopping
+
+          wait = Backoff.delay(attempt)
+          if attempt.zero?
+            @log.warn("listener lost its connection", error: e.message.lines.first.to_s.chomp, retry_in: wait.round(1))
+          end
+          attempt += 1
+          @wake.wait_readable(wait)
+        end
+      end
+    end
+
+    def listen
+      pg = Connection.open(@conninfo)
+      @channels.each { |channel| pg.exec("LISTEN #{pg.escape_identifier(channel)}") }
+      yield
+      @block.call(nil, nil)
+      receive(pg) until @stopping
+    ensure
+      pg.close if pg && !pg.finished?
+    end
+
+    # Notifications read during another command sit in the client already, and
+    # the socket will not become readable for them: so drain first, then wait.
+    def receive(pg)
+      while (notification = pg.notifies)
+        @block.call(notification[:relname], notification[:extra])
+      end
+      readable, = IO.select([pg.socket_io, @wake], nil, nil, KEEPALIVE)
+      if readable.nil?
+        pg.exec("SELECT 1")
+      elsif !@stopping
+        pg.consume_input
+      end
+    end
+  end
+end

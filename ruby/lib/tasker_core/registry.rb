@@ -1,0 +1,72 @@
+# frozen_string_literal: true
+
+module TaskerCore
+  # The task handlers of this process, by namespace, name and version.
+  class Registry
+    def initialize
+      @mutex = Mutex.new
+      @handlers = {}.freeze
+    end
+
+    # Loads templates, builds their handlers and keeps them. Writes nothing to
+    # any database; a worker or `tasker register` does that.
+    #
+    # @param source [String, Hash, Template] a file, a directory, YAML text, or a definition
+    # @param handlers [Hash{String => Object}] see {TaskHandler::Base}
+    # @return [Array<TaskHandler::Base>]
+    # @raise [TemplateError]
+    # @raise [HandlerNotFound] listing every class of every template that is missing or unusable
+    def register(source, env: Template.default_env, handlers: {})
+      templates = load(source, env)
+      faults = []
+      built = templates.filter_map do |template|
+        TaskHandler::Base.new(config: template, handlers: handlers)
+      rescue HandlerNotFound => e
+        faults << e.message
+        nil
+      end
+      raise HandlerNotFound, faults.join("\n") unless faults.empty?
+
+      built.each { |handler| add(handler) }
+    end
+
+    # @param handler [TaskHandler::Base]
+    def add(handler)
+      template = handler.template
+      @mutex.synchronize do
+        versions = @handlers.fetch(template.full_name, {}).merge(template.version => handler)
+        @handlers = @handlers.merge(template.full_name => versions.freeze).freeze
+      end
+      handler
+    end
+
+    # Tasks of a version that this process does not have run with the handlers
+    # of the version registered last: code is deployed as a whole, while tasks
+    # of older versions are still on their way.
+    #
+    # @param full_name [String] 'namespace/name'
+    # @return [TaskHandler::Base, nil]
+    def fetch(full_name, version = nil)
+      versions = @handlers[full_name] or return
+      versions[version] || versions.each_value.to_a.last
+    end
+
+    # @return [Array<String>] 'namespace/name' of everything registered
+    def task_names = @handlers.keys
+
+    # @return [Array<TaskHandler::Base>]
+    def to_a = @handlers.values.flat_map(&:values)
+
+    def empty? = @handlers.empty?
+
+    private
+
+    def load(source, env)
+      case source
+      when Template then [source]
+      when Hash then [Template.new(source, env: env)]
+      else Template.load(source, env: env)
+      end
+    end
+  end
+end

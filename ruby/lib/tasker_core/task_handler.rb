@@ -1,0 +1,129 @@
+# frozen_string_literal: true
+
+module TaskerCore
+  module TaskHandler
+    # One template with a handler for each of its steps. All handlers are built
+    # here, once, and everything that is wrong with them is reported at once.
+    class Base
+      # @return [Template]
+      attr_reader :template
+      # @return [Hash{String => Object}] handlers by step name, frozen
+      attr_reader :step_handlers
+
+      # @param config_path [String, nil] file of the template
+      # @param config [Hash, Template, nil] the template itself
+      # @param env [String, nil] which of the template's environments to merge
+      # @param handlers [Hash{String => Object}] handlers to use instead of building them, by step name
+      # @raise [TemplateError] when there is not exactly one template
+      # @raise [HandlerNotFound] listing every class that is missing or unusable
+      def initialize(config_path: nil, config: nil, env: Template.default_env, handlers: {})
+        @template = template_from(config_path, config, env)
+        @methods = @template.steps.to_h { |step| [step.name, (step.handler_method || :process).to_sym] }.freeze
+        @step_handlers = build_handlers(handlers.transform_keys(&:to_s)).freeze
+      end
+
+      # @return the handler, or nil
+      def get_step_handler_from_name(name) = step_handlers[name.to_s]
+
+      # Runs one step.
+      # @param task [Task]
+      # @param sequence [StepSequence]
+      # @param step [Step]
+      # @return the results
+      def process_step_with_handler(task, sequence, step)
+        handler = get_step_handler_from_name(step.name)
+        raise HandlerNotFound, "#{template.full_name} has no step #{step.name}" unless handler
+
+        output = handler.public_send(@methods.fetch(step.name), task, sequence, step)
+        return output if step.completed? || !handler.respond_to?(:process_results)
+
+        handler.process_results(step, output, nil)
+      end
+
+      private
+
+      def template_from(config_path, config, env)
+        raise ArgumentError, "give either config_path: or config:" unless config_path.nil? ^ config.nil?
+        return config if config.is_a?(Template)
+        return Template.new(config, env: env) if config
+
+        templates = Template.load(config_path, env: env)
+        raise TemplateError, "#{config_path} holds #{templates.size} templates, not one" if templates.size > 1
+
+        templates.first
+      end
+
+      def build_handlers(handlers)
+        faults = unknown_steps(handlers)
+        built = template.steps.each_with_object({}) do |step, result|
+          handler = handlers.fetch(step.name) { HandlerFactory.build(step) }
+          HandlerFactory.check(handler, @methods.fetch(step.name))
+          result[step.name] = handler
+        rescue HandlerNotFound => e
+          faults << "step #{step.name}: #{e.message}"
+        end
+        return built if faults.empty?
+
+        raise HandlerNotFound, "#{template.path || template.full_name}:\n  #{faults.join("\n  ")}"
+      end
+
+      def unknown_steps(handlers)
+        (handlers.keys - @methods.keys).map { |name| "step #{name}: not in the template" }
+      end
+    end
+  end
+
+  # From a step of a template to the object that runs it.
+  #
+  # @api private
+  module HandlerFactory
+    module_function
+
+    # @param step [Template::StepDefinition]
+    # @return the handler
+    # @raise [HandlerNotFound]
+    def build(step)
+      raise HandlerNotFound, "names no handler" if step.handler_class.to_s.empty?
+      if step.handler_resolver
+        raise HandlerNotFound, "handler.resolver #{step.handler_resolver} is not known to this client"
+      end
+
+      instantiate(constant(step.handler_class), step.handler_config)
+    end
+
+    # @raise [HandlerNotFound] unless the handler can be called with (task, sequence, step)
+    def check(handler, method)
+      unless handler.respond_to?(method)
+        raise HandlerNotFound, "#{name_of(handler)} has no public method #{method}(task, sequence, step)"
+      end
+
+      arity = handler.method(method).arity
+      return if arity == 3 || (arity.negative? && ~arity <= 3)
+
+      raise HandlerNotFound, "#{name_of(handler)}##{method} must take (task, sequence, step)"
+    end
+
+    def constant(name)
+      Object.const_get(name)
+    rescue NameError => e
+      raise HandlerNotFound, "class #{name} is not defined (#{e.message.lines.first.chomp})"
+    end
+
+    def instantiate(constant, config)
+      raise HandlerNotFound, "#{constant.inspect} is no class" unless constant.is_a?(Module)
+      return constant unless constant.is_a?(Class)
+
+      takes_config = constant.instance_method(:initialize).parameters.any? do |kind, name|
+        kind == :keyrest || (%i[key keyreq].include?(kind) && name == :config)
+      end
+      takes_config ? constant.new(config: config) : constant.new
+    rescue HandlerNotFound
+      raise
+    rescue StandardError => e
+      raise HandlerNotFound, "#{constant.name} cannot be built: #{e.class}: #{e.message.lines.first.to_s.chomp}"
+    end
+
+    def name_of(handler) = handler.is_a?(Module) ? handler.name : handler.class.name
+    private_class_method :constant, :instantiate, :name_of
+  end
+end

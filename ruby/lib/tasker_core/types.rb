@@ -1,0 +1,144 @@
+# frozen_string_literal: true
+
+require "forwardable"
+
+module TaskerCore
+  # Answer of register_task_template.
+  RegisteredTemplate = Value.define(:named_task_id, :namespace, :name, :version, :created, :warnings) do
+    # @return [Boolean] false when the same content was registered already
+    def created? = created
+  end
+
+  # Row of list_task_templates.
+  TemplateSummary = Value.define(:named_task_id, :namespace, :name, :version, :description, :step_count,
+                                 :created_at)
+
+  # Answer of create_task.
+  CreatedTask = Value.define(:task_id, :created, :step_count, :state) do
+    # @return [Boolean] false when an equal task existed
+    def created? = created
+  end
+
+  # Answer of complete_step.
+  Completion = Value.define(:task_id, :task_state, :steps_ready, :status) do
+    # @return [Boolean] whether an earlier call with this token stored its results
+    def already_completed? = status == "already_completed"
+  end
+
+  # Row of complete_steps; `error` says what is wrong with an invalid result.
+  BatchCompletion = Value.define(:workflow_step_id, :status, :task_id, :task_state, :error) do
+    def completed? = %w[completed already_completed].include?(status)
+  end
+
+  # Answer of fail_step.
+  Failure = Value.define(:step_state, :next_retry_at, :task_state)
+
+  # Row of get_step_readiness_status.
+  StepReadiness = Value.define(
+    :workflow_step_id, :task_id, :named_step_id, :name, :current_state, :dependencies_satisfied,
+    :retry_eligible, :ready_for_execution, :last_failure_at, :next_retry_at, :total_parents,
+    :completed_parents, :attempts, :max_attempts, :backoff_request_seconds, :last_attempted_at
+  ) do
+    def ready? = ready_for_execution
+  end
+
+  # Row of get_task_execution_context.
+  TaskExecutionContext = Value.define(
+    :task_id, :named_task_id, :status, :total_steps, :pending_steps, :in_progress_steps, :completed_steps,
+    :failed_steps, :ready_steps, :execution_status, :recommended_action, :completion_percentage,
+    :health_status, :waiting_for_retry_steps, :cancelled_steps, :skipped_steps
+  )
+
+  # Row of verify_task and verify_all.
+  Violation = Value.define(:workflow_step_id, :violation)
+
+  # A step in this worker's hands: everything needed to run it.
+  Claim = Value.define(
+    :workflow_step_id, :task_id, :claim_token, :attempt, :max_attempts, :namespace, :task_name,
+    :task_version, :step_name, :handler_class, :handler_config, :task_context, :dependency_results, :inputs,
+    :checkpoint, :priority, :correlation_id, :timeout_seconds, :lease_expires_at, :handler_method,
+    :handler_resolver, :queue
+  ) do
+    # @return [String] 'namespace/name'
+    def full_task_name = "#{namespace}/#{task_name}"
+  end
+
+  # The task as a handler sees it: first argument of `process`.
+  Task = Value.define(:task_id, :namespace, :name, :version, :context, :priority, :correlation_id) do
+    # @param claim [Claim]
+    def self.of(claim)
+      new(task_id: claim.task_id, namespace: claim.namespace, name: claim.task_name,
+          version: claim.task_version, context: claim.task_context, priority: claim.priority,
+          correlation_id: claim.correlation_id)
+    end
+  end
+
+  # A parent of the step and what came out of it.
+  ParentStep = Value.define(:name, :results)
+
+  # The direct parents of a step: second argument of `process`.
+  class StepSequence
+    # @return [Array<ParentStep>]
+    attr_reader :steps
+
+    # @param dependency_results [Hash{String => Object}] results by parent name
+    def initialize(dependency_results)
+      @steps = dependency_results.map { |name, results| ParentStep.new(name: name, results: results) }.freeze
+      freeze
+    end
+
+    # @return [Array<String>] names of the parents
+    def dependencies = steps.map(&:name)
+
+    # @return [ParentStep, nil]
+    def find_step_by_name(name) = steps.find { |step| step.name == name.to_s }
+    alias [] find_step_by_name
+
+    # @return the parent's results
+    # @raise [KeyError] when the step has no such parent
+    def results_of(name)
+      step = find_step_by_name(name)
+      raise KeyError, "no parent step #{name}; parents: #{dependencies.join(", ")}" unless step
+
+      step.results
+    end
+  end
+
+  # The step as a handler sees it: third argument of `process`.
+  class Step
+    extend Forwardable
+
+    def_delegators :@claim, :workflow_step_id, :task_id, :attempt, :max_attempts, :handler_class,
+                   :handler_config, :inputs, :checkpoint, :timeout_seconds, :lease_expires_at, :queue
+    def_delegator :@claim, :step_name, :name
+
+    # @param claim [Claim]
+    # @param unit [StepTransaction, nil] what {#transaction} runs in
+    def initialize(claim, unit = nil)
+      @claim = claim
+      @unit = unit
+      freeze
+    end
+
+    # @return [Boolean] whether this attempt is the last one
+    def last_attempt? = attempt >= max_attempts
+
+    # Runs the block and completes this step in one transaction, on the worker
+    # thread's own connection: either the block's writes and the completion are
+    # stored, or neither is. The block's value is the step's results.
+    #
+    # @yieldparam connection [PG::Connection] write through this one only
+    # @return the block's value
+    # @raise [LeaseLost] when another worker may have the step; nothing is stored
+    def transaction(&block)
+      raise Error, "step.transaction is only possible inside a worker" unless @unit
+
+      @unit.run(&block)
+    end
+
+    # @return [Boolean] whether {#transaction} has completed the step
+    def completed? = @unit&.completed? || false
+
+    def inspect = "#<#{self.class.name} #{workflow_step_id} #{name} attempt #{attempt}/#{max_attempts}>"
+  end
+end

@@ -1,0 +1,131 @@
+# shellcheck shell=bash
+# Finds what building and running needs, and installs by apt what is missing. Nothing that is
+# already there is installed again or replaced.
+
+OLDEST_POSTGRES=15
+NEWEST_POSTGRES=18
+
+# find_postgres: sets PG_CONFIG to a supported PostgreSQL that can run a server and build
+# extensions: the one PG_CONFIG names, else the newest of Debian's layout.
+find_postgres() {
+  local major
+  if [[ -n ${PG_CONFIG:-} ]]; then
+    complete_postgres "$PG_CONFIG" ||
+      die "PG_CONFIG=$PG_CONFIG is no PostgreSQL with server and development files"
+    return
+  fi
+  for ((major = NEWEST_POSTGRES; major >= OLDEST_POSTGRES; major--)); do
+    if complete_postgres "/usr/lib/postgresql/$major/bin/pg_config"; then
+      PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config
+      return
+    fi
+  done
+  return 1
+}
+
+complete_postgres() { # complete_postgres PG_CONFIG
+  [[ -x $(command -v "$1") ]] &&
+    [[ -x $("$1" --bindir)/postgres && -x $("$1" --bindir)/psql ]] &&
+    [[ -f $("$1" --includedir-server)/postgres.h && -f $("$1" --pgxs) ]]
+}
+
+# find_ruby: sets RUBY to a Ruby that is new enough and has the pg driver.
+find_ruby() {
+  local candidate
+  for candidate in "${RUBY:-}" ruby /usr/bin/ruby; do
+    if [[ -n $candidate ]] && "$candidate" -e \
+      'require "pg"; exit Gem::Version.new(RUBY_VERSION) >= Gem::Version.new("3.1")' 2>/dev/null; then
+      RUBY=$candidate
+      return
+    fi
+  done
+  return 1
+}
+
+has_minitest() { "$RUBY" -e 'require "minitest"' 2>/dev/null; }
+has_compiler() { command -v gcc >/dev/null && command -v make >/dev/null && [[ -f /usr/include/stdio.h ]]; }
+
+# require_packages THING...: THING is build, server, ruby or minitest. Afterwards PG_CONFIG and
+# RUBY are set and exported for the things that were asked for.
+require_packages() {
+  local missing=()
+  missing_packages "$@"
+  if ((${#missing[@]})); then
+    install_packages "$@"
+    missing_packages "$@"
+    ((${#missing[@]} == 0)) || die "still missing after the installation: ${missing[*]}"
+  fi
+  export PG_CONFIG RUBY
+}
+
+# missing_packages THING...: sets the caller's array "missing" to package names.
+missing_packages() {
+  local thing major
+  missing=()
+  for thing in "$@"; do
+    case $thing in
+      build) has_compiler || missing+=(gcc make libc6-dev) ;;
+      server)
+        if ! find_postgres; then
+          major=$(packaged_postgres)
+          missing+=("postgresql-$major" "postgresql-server-dev-$major")
+        fi
+        ;;
+      ruby) find_ruby || missing+=(ruby ruby-pg) ;;
+      minitest) { find_ruby && has_minitest; } || missing+=(ruby-minitest) ;;
+    esac
+  done
+}
+
+# packaged_postgres: the major version to install: of a server that is here without its
+# development files, else what the release has as its default.
+packaged_postgres() {
+  local major
+  for ((major = NEWEST_POSTGRES; major >= OLDEST_POSTGRES; major--)); do
+    if [[ -x /usr/lib/postgresql/$major/bin/postgres ]]; then
+      printf '%s' "$major"
+      return
+    fi
+  done
+  major=$(apt-cache depends postgresql 2>/dev/null |
+    sed -n 's/^ *Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
+  printf '%s' "${major:-$OLDEST_POSTGRES}"
+}
+
+install_packages() { # install_packages THING...
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+  command -v apt-get >/dev/null ||
+    die "missing: ${missing[*]} (names as in Debian). There is no apt-get here to install them; please do it yourself."
+  ((EUID == 0)) || command -v sudo >/dev/null ||
+    die "missing: ${missing[*]}. Neither root nor sudo; please run: apt-get install ${missing[*]}"
+
+  say "Refreshing the package lists ..."
+  if ! logged "$WORK/apt-update.log" as_root "${apt[@]}" update; then
+    warn "going on with the package lists there are"
+  fi
+  missing_packages "$@"               # the lists may name another PostgreSQL now
+  say "Installing ${missing[*]} ..."
+  without_main_cluster logged "$WORK/apt-install.log" \
+    as_root "${apt[@]}" install --no-install-recommends -y "${missing[@]}" ||
+    die "apt could not install: ${missing[*]}. This needs the network and Debian's archive (or the packages installed beforehand)."
+}
+
+# without_main_cluster COMMAND...: Debian's server packages create and start a server of their own
+# when they are installed, which nobody asked for here.
+MAIN_CLUSTER_SETTING=/etc/postgresql-common/createcluster.d/tasker-core.conf
+without_main_cluster() {
+  local status=0
+  on_exit forget_main_cluster_setting
+  as_root mkdir -p "${MAIN_CLUSTER_SETTING%/*}"
+  printf 'create_main_cluster = false\n' | as_root tee "$MAIN_CLUSTER_SETTING" >/dev/null
+  "$@" || status=$?
+  forget_main_cluster_setting
+  return "$status"
+}
+
+forget_main_cluster_setting() {
+  if [[ -f $MAIN_CLUSTER_SETTING ]]; then
+    as_root rm -f "$MAIN_CLUSTER_SETTING"
+    as_root rmdir -p --ignore-fail-on-non-empty "${MAIN_CLUSTER_SETTING%/*}"
+  fi
+}

@@ -1,0 +1,80 @@
+# shellcheck shell=bash
+# A private PostgreSQL: built against, installed into and run from $WORK. Neither the system's
+# PostgreSQL nor a server that happens to run is touched, and removing $WORK removes all of it.
+
+# build_extension [MAKE_ARGUMENT...]
+build_extension() {
+  make -C "$WORK/src" -s -j "$(nproc)" PG_CONFIG="$PG_CONFIG" "$@"
+}
+
+# stage_postgres: an installation of PostgreSQL with this extension in $WORK/stage. PostgreSQL
+# finds its files relative to its own executable, so copies of the executables and links to the
+# rest make one that can be written to without being root.
+stage_postgres() {
+  local bindir directory
+  STAGE=$WORK/stage
+  bindir=$("$PG_CONFIG" --bindir)
+  make -C "$WORK/src" -s PG_CONFIG="$PG_CONFIG" install DESTDIR="$STAGE"
+  mkdir -p "$STAGE$bindir"
+  cp "$bindir/postgres" "$bindir/initdb" "$bindir/pg_ctl" "$STAGE$bindir/"
+  for directory in "$("$PG_CONFIG" --sharedir)" "$("$PG_CONFIG" --pkglibdir)"; do
+    cp -rsn "$directory/." "$STAGE$directory/"
+  done
+  SERVER_BIN=$STAGE$bindir
+  PATH=$bindir:$PATH
+}
+
+# as_server COMMAND...: PostgreSQL refuses to run as root.
+as_server() {
+  if ((EUID == 0)); then
+    (cd "$WORK" && runuser -u "${SERVER_USER:-postgres}" -- "$@")
+  else
+    (cd "$WORK" && "$@")
+  fi
+}
+
+# start_cluster [SETTING...]: a new cluster that listens on a socket in $WORK only, where nobody
+# but its owner and root can reach it; so it asks for no password. Points libpq's environment at it.
+start_cluster() {
+  local setting
+  CLUSTER=$WORK/cluster
+  on_exit stop_cluster
+  mkdir -m 700 "$CLUSTER"
+  if ((EUID == 0)); then
+    id "${SERVER_USER:-postgres}" >/dev/null 2>&1 ||
+      die "root needs another user to run PostgreSQL as: no user \"${SERVER_USER:-postgres}\"; name one in SERVER_USER"
+    chown "${SERVER_USER:-postgres}" "$CLUSTER"
+  fi
+  as_server mkdir -m 700 "$CLUSTER/socket"
+  logged "$WORK/initdb.log" as_server "$SERVER_BIN/initdb" -D "$CLUSTER/data" \
+    -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync
+  for setting in "listen_addresses = ''" "unix_socket_directories = '$CLUSTER/socket'" "$@"; do
+    printf '%s\n' "$setting"
+  done | as_server tee -a "$CLUSTER/data/postgresql.conf" >/dev/null
+  if ! logged "$WORK/pg_ctl.log" as_server "$SERVER_BIN/pg_ctl" -D "$CLUSTER/data" \
+    -l "$CLUSTER/server.log" -w start; then
+    tail -n 20 "$CLUSTER/server.log" >&2
+    return 1
+  fi
+  forget_libpq_environment
+  export PGHOST=$CLUSTER/socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+}
+
+stop_cluster() {
+  if [[ -f ${CLUSTER:-}/data/postmaster.pid ]]; then
+    as_server "$SERVER_BIN/pg_ctl" -D "$CLUSTER/data" -m immediate -w stop >/dev/null 2>&1 || true
+  fi
+}
+
+# The caller's PGSERVICE, PGHOSTADDR, PGOPTIONS, ... are meant for another server.
+forget_libpq_environment() {
+  local variable
+  for variable in "${!PG@}"; do
+    [[ $variable == PG_CONFIG ]] || unset "$variable"
+  done
+}
+
+# cluster_url DATABASE
+cluster_url() {
+  printf 'postgresql:///%s?host=%s&port=%s&user=%s' "$1" "$PGHOST" "$PGPORT" "$PGUSER"
+}

@@ -1,0 +1,79 @@
+/*
+ * template.h
+ *	  A workflow template in memory (pure C).
+ *
+ * The same structure serves a definition being registered and a stored version
+ * being run.  Steps are numbered in a topological order: steps[i] has step_no
+ * i + 1, and node i of the dag.
+ */
+#ifndef TC_TEMPLATE_H
+#define TC_TEMPLATE_H
+
+#include "domain/backoff.h"
+#include "domain/dag.h"
+#include "tasker_core.h"
+
+#define TC_IDENTITY_STRATEGIES(X) \
+	X(ALWAYS_UNIQUE, "always_unique") \
+	X(STRICT, "strict") \
+	X(CALLER_PROVIDED, "caller_provided")
+
+typedef enum TcIdentityStrategy
+{
+#define X(id, name) TC_IDENTITY_##id,
+	TC_IDENTITY_STRATEGIES(X)
+#undef X
+	TC_IDENTITY_STRATEGY_COUNT
+} TcIdentityStrategy;
+
+/* What a step may be refused for, and what applies where a key is absent. */
+#define TC_NAME_MAX_CHARS			128
+#define TC_VERSION_MAX_CHARS		64
+#define TC_DEFAULT_NAMESPACE		"default"
+#define TC_DEFAULT_VERSION			"0.1.0"
+#define TC_DEFAULT_QUEUE			"default"
+#define TC_DEFAULT_MAX_ATTEMPTS		3
+#define TC_MAX_MAX_ATTEMPTS			100
+#define TC_DEFAULT_BACKOFF_BASE_MS	1000
+#define TC_DEFAULT_MAX_BACKOFF_MS	30000
+#define TC_DEFAULT_JITTER			0.1
+
+typedef struct TcStep
+{
+	int32		named_step_id;	/* 0 until stored */
+	const char *name;
+	const char *queue;
+	int32		priority;		/* added to the task's */
+	const char *handler_class;	/* may be NULL */
+	const char *handler_method; /* may be NULL */
+	const char *handler_resolver;	/* may be NULL */
+	const struct varlena *handler_config;	/* jsonb object, `{}` when absent */
+	bool		retryable;
+	int32		max_attempts;
+	TcBackoffPolicy backoff;
+	int32		timeout_seconds;	/* 0 = none */
+} TcStep;
+
+typedef struct TcTemplate
+{
+	int32		named_task_id;	/* 0 until stored */
+	const char *namespace_name;
+	const char *name;
+	const char *version;
+	TcIdentityStrategy identity;
+	int32		nsteps;
+	TcStep	   *steps;
+	TcDag		dag;
+} TcTemplate;
+
+extern const char *tc_identity_strategy_name(TcIdentityStrategy strategy);
+extern bool tc_identity_strategy_parse(const char *name, TcIdentityStrategy *strategy);
+
+/*
+ * Order of two version texts by semantic versioning 2.0 (0.10.0 > 0.9.0;
+ * 1.0.0-rc.1 < 1.0.0; build metadata ignored).  A text that is no semantic
+ * version sorts below every one that is, and by bytes among its like.
+ */
+extern int	tc_version_compare(const char *a, const char *b);
+
+#endif							/* TC_TEMPLATE_H */

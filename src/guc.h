@@ -1,0 +1,24 @@
+/*
+ * guc.h
+ *	  The settings (tasker_core.*), as plain variables.
+ */
+#ifndef TC_GUC_H
+#define TC_GUC_H
+
+/* What NOTIFY is sent for; each level includes those before it. */
+typedef enum TcNotifyLevel
+{
+	TC_NOTIFY_OFF,
+	TC_NOTIFY_READY,			/* tasker_ready: a namespace has work */
+	TC_NOTIFY_TASKS,			/* and task.* on tasker_events */
+	TC_NOTIFY_STEPS				/* and step.* on tasker_events */
+} TcNotifyLevel;
+
+extern int	tc_guc_notify;
+extern double tc_guc_max_retry_after;
+extern double tc_guc_clock_offset;
+extern int	tc_guc_max_payload_kb;
+
+extern void tc_guc_init(void);
+
+#endif							/* TC_GUC_H */

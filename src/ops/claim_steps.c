@@ -1,0 +1,329 @@
+/*
+ * claim_steps.c
+ *	  A worker asks for steps to run.
+ *
+ * Claims never wait: what another transaction holds, queue rows and task rows
+ * alike, is passed over.  So they can stand anywhere in a transaction without
+ * taking part in a deadlock.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "port.h"
+
+#include "compat.h"
+#include "events/events.h"
+#include "ops/steps.h"
+#include "store/task_store.h"
+#include "store/template_store.h"
+#include "store/worker_store.h"
+
+/* Tokens are exact in every client, JavaScript's doubles included. */
+#define TOKEN_MASK ((INT64CONST(1) << 53) - 1)
+
+/* Lost last attempts that one claim closes, so that its own cost stays bounded. */
+#define MAX_EXHAUSTED_PER_CLAIM 100
+
+/* The second look finds what the first lost to other claimers. */
+#define MAX_LOOKS 2
+
+/* The claims of one call as they accumulate. */
+typedef struct Batch
+{
+	const TcClaimRequest *request;
+	TcClaim    *claims;
+	int			n;
+} Batch;
+
+static int64
+random_token(void)
+{
+	uint64		token;
+
+	do
+	{
+		if (!pg_strong_random(&token, sizeof(token)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate a claim token"),
+					 errdetail("The system's source of random numbers failed."),
+					 errhint("Call claim_steps again.")));
+		token &= TOKEN_MASK;
+	} while (token == 0);
+	return (int64) token;
+}
+
+/* The lease a worker asked for, and no longer than the step may take. */
+static TimestampTz
+lease_end(double lease_seconds, const TcStep *step)
+{
+	TimestampTz now = tc_session_now();
+	TimestampTz lease = now + (TimestampTz) (lease_seconds * USECS_PER_SEC);
+
+	if (step->timeout_seconds == 0)
+		return lease;
+	return Min(lease, now + step->timeout_seconds * USECS_PER_SEC);
+}
+
+/* ---- tasks that a claim starts ------------------------------------------- */
+
+static int
+distinct_tasks(const TcQueueRow *rows, int n, int64 **task_ids)
+{
+	*task_ids = palloc(sizeof(int64) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		(*task_ids)[i] = rows[i].key.task_id;
+	return tc_task_ids_sort_unique(*task_ids, n);
+}
+
+static void
+start_pending(const TcTaskRow *tasks, int n)
+{
+	int64	   *pending = palloc(sizeof(int64) * Max(n, 1));
+	int			npending = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (tasks[i].state == TC_TASK_PENDING)
+			pending[npending++] = tasks[i].task_id;
+	}
+	npending = tc_task_start(pending, npending);
+	for (int i = 0; i < npending; i++)
+		tc_event_task(TC_EVENT_TASK_STARTED, pending[i]);
+}
+
+/*
+ * A task whose row somebody else holds may not be started by us; unless that
+ * was another claimer that has just started it, its steps are left for the next
+ * claim.  Returns how many rows remain.
+ */
+static int
+start_tasks(TcQueueRow *rows, int n)
+{
+	int64	   *task_ids;
+	int			ntasks = distinct_tasks(rows, n, &task_ids);
+	TcTaskRow  *tasks;
+	int			kept = 0;
+
+	tc_task_read_latest(task_ids, ntasks, &tasks);
+	for (int i = 0; i < ntasks; i++)
+	{
+		if (tasks[i].state != TC_TASK_PENDING)
+			continue;
+		start_pending(tasks, ntasks);
+		tc_task_read_latest(task_ids, ntasks, &tasks);
+		break;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		const TcTaskRow *task = tc_task_find(tasks, ntasks, rows[i].key.task_id);
+
+		if (task != NULL && task->state == TC_TASK_IN_PROGRESS)
+			rows[kept++] = rows[i];
+	}
+	return kept;
+}
+
+/* ---- one look ------------------------------------------------------------ */
+
+/* A row with an expired lease: its attempt is lost, and on record. */
+static void
+record_lost_attempts(TcQueueRow *rows, int n)
+{
+	TcQueueRow *expired = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	int			nexpired = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (rows[i].phase != TC_PHASE_CLAIMED)
+			continue;
+		expired[nexpired++] = rows[i];
+		rows[i].attempts++;
+		rows[i].attempt_no++;
+		tc_event_step(TC_EVENT_STEP_LEASE_EXPIRED, rows[i].key.task_id, rows[i].key.step_no);
+	}
+	if (nexpired > 0)
+		tc_queue_record_expired(expired, nexpired);
+}
+
+static void
+take(Batch *batch, TcQueueRow *rows, int n)
+{
+	int64	   *tokens = palloc(sizeof(int64) * Max(n, 1));
+	TimestampTz *lease_until = palloc(sizeof(TimestampTz) * Max(n, 1));
+
+	record_lost_attempts(rows, n);
+	for (int i = 0; i < n; i++)
+	{
+		TcClaim    *claim = &batch->claims[batch->n++];
+
+		claim->row = rows[i];
+		claim->lane = tc_lane_get(rows[i].lane_id);
+		claim->step = &tc_template_get(claim->lane->named_task_id)->steps[rows[i].key.step_no - 1];
+		claim->claim_token = tokens[i] = random_token();
+		claim->lease_until = lease_until[i] = lease_end(batch->request->lease_seconds, claim->step);
+	}
+	tc_queue_claim(rows, tokens, lease_until, n, batch->request->worker_id);
+}
+
+/* Returns whether another look may find more. */
+static bool
+look(Batch *batch, const TcClaimScope *scope)
+{
+	TcCandidate *candidates;
+	TcQueueRow *rows;
+	int			ncandidates = tc_claim_peek(scope, batch->request->max_steps - batch->n, &candidates);
+	int			nrows;
+
+	if (ncandidates == 0)
+		return false;
+	nrows = tc_claim_lock(scope, candidates, ncandidates, &rows);
+	qsort(rows, nrows, sizeof(TcQueueRow), tc_step_key_compare);
+	nrows = start_tasks(rows, nrows);
+	if (nrows > 0)
+		take(batch, rows, nrows);
+	return nrows < ncandidates;
+}
+
+static void
+close_exhausted(const TcClaimScope *scope)
+{
+	TcStepKey  *keys;
+	int			n = tc_claim_find_exhausted(scope, MAX_EXHAUSTED_PER_CLAIM, &keys);
+
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		tc_fail_exhausted(keys[i]);
+	}
+}
+
+static void
+claim_from_shard(Batch *batch, TcClaimScope *scope)
+{
+	close_exhausted(scope);
+	for (int looks = 0; looks < MAX_LOOKS && batch->n < batch->request->max_steps; looks++)
+	{
+		if (!look(batch, scope))
+			break;
+	}
+}
+
+/* ---- what a worker needs ------------------------------------------------- */
+
+static void
+add_contexts(Batch *batch)
+{
+	int64	   *task_ids = palloc(sizeof(int64) * Max(batch->n, 1));
+	TcClaimTask *tasks;
+	int			ntasks;
+
+	for (int i = 0; i < batch->n; i++)
+		task_ids[i] = batch->claims[i].row.key.task_id;
+	ntasks = tc_claim_read_tasks(task_ids, tc_task_ids_sort_unique(task_ids, batch->n), &tasks);
+	for (int i = 0; i < batch->n; i++)
+	{
+		const TcClaimTask *task = bsearch(&batch->claims[i].row.key.task_id, tasks, ntasks,
+										  sizeof(TcClaimTask), tc_task_id_compare);
+
+		batch->claims[i].task_context = task->context;
+		batch->claims[i].correlation_id = task->correlation_id;
+	}
+}
+
+static const TcTemplate *
+template_of(const TcClaim *claim)
+{
+	return tc_template_get(claim->lane->named_task_id);
+}
+
+static int
+count_parents(const Batch *batch)
+{
+	int			total = 0;
+
+	for (int i = 0; i < batch->n; i++)
+		total += tc_dag_parent_count(&template_of(&batch->claims[i])->dag,
+									 batch->claims[i].row.key.step_no - 1);
+	return total;
+}
+
+static void
+add_results(Batch *batch)
+{
+	TcParentResult *parents = palloc(sizeof(TcParentResult) * Max(count_parents(batch), 1));
+	struct varlena **results = palloc(sizeof(struct varlena *) * Max(batch->n, 1));
+	int			n = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		const TcTemplate *template = template_of(&batch->claims[i]);
+		const TcDag *dag = &template->dag;
+		TcStepKey	key = batch->claims[i].row.key;
+
+		for (int p = dag->parent_start[key.step_no - 1]; p < dag->parent_start[key.step_no]; p++)
+		{
+			parents[n].claim = i;
+			parents[n].parent.task_id = key.task_id;
+			parents[n].parent.step_no = dag->parents[p] + 1;
+			parents[n++].parent_name = template->steps[dag->parents[p]].name;
+		}
+	}
+	tc_claim_read_results(parents, n, results, batch->n);
+	for (int i = 0; i < batch->n; i++)
+		batch->claims[i].dependency_results = results[i];
+}
+
+/* Highest priority first, then by age: as they were ready, not as they are leased. */
+static int
+compare_claims(const void *a, const void *b)
+{
+	const TcClaim *x = a;
+	const TcClaim *y = b;
+
+	if (x->lane->priority != y->lane->priority)
+		return x->lane->priority > y->lane->priority ? -1 : 1;
+	if (x->row.visible_at != y->row.visible_at)
+		return x->row.visible_at < y->row.visible_at ? -1 : 1;
+	return tc_step_key_compare(&x->row.key, &y->row.key);
+}
+
+/* Shards take turns at being first, so that none is served only when others are empty. */
+static int
+first_shard(int nshards)
+{
+	static uint32 turn = 0;
+
+	return (int) (turn++ % (uint32) nshards);
+}
+
+int
+tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
+{
+	int			nshards = request->shard_keys ? request->nshard_keys : tc_shard_count();
+	Batch		batch = {.request = request};
+	TcClaimScope scope = {.task_id = request->task_id};
+	int			first;
+
+	tc_worker_touch(request->worker_id);
+	scope.nlanes = tc_lane_select(&request->filter, &scope.lanes);
+	batch.claims = palloc(sizeof(TcClaim) * Max(request->max_steps, 1));
+	*claims = batch.claims;
+	if (scope.nlanes == 0 || nshards == 0 || request->max_steps == 0)
+		return 0;
+
+	first = first_shard(nshards);
+	for (int i = 0; i < nshards && batch.n < request->max_steps; i++)
+	{
+		int			shard = (first + i) % nshards;
+
+		scope.shard_key = request->shard_keys ? request->shard_keys[shard] : shard;
+		if (request->task_id != 0 && scope.shard_key != tc_shard_key(request->task_id))
+			continue;
+		claim_from_shard(&batch, &scope);
+	}
+	qsort(batch.claims, batch.n, sizeof(TcClaim), compare_claims);
+	add_contexts(&batch);
+	add_results(&batch);
+	return batch.n;
+}

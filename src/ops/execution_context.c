@@ -1,0 +1,97 @@
+/*
+ * execution_context.c
+ *	  How a task is doing, in counts and in words.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "ops/queries.h"
+
+/* What a task as a whole is doing: the first that holds, in this order. */
+typedef enum Execution
+{
+	HAS_READY_STEPS,
+	PROCESSING,
+	WAITING_FOR_RETRY,
+	BLOCKED_BY_FAILURES,
+	ALL_COMPLETE,
+	CANCELLED,
+	SCHEDULED,
+	WAITING_FOR_DEPENDENCIES
+} Execution;
+
+static const struct
+{
+	const char *status;
+	const char *action;
+}			execution_names[] = {
+	[HAS_READY_STEPS] = {"has_ready_steps", "execute_ready_steps"},
+	[PROCESSING] = {"processing", "wait_for_completion"},
+	[WAITING_FOR_RETRY] = {"waiting_for_retry", "wait_for_retry"},
+	[BLOCKED_BY_FAILURES] = {"blocked_by_failures", "handle_failures"},
+	[ALL_COMPLETE] = {"all_complete", "finalize_task"},
+	[CANCELLED] = {"cancelled", "none"},
+	[SCHEDULED] = {"scheduled", "wait_for_schedule"},
+	[WAITING_FOR_DEPENDENCIES] = {"waiting_for_dependencies", "wait_for_dependencies"},
+};
+
+static bool
+all_complete(const TcExecutionContext *context)
+{
+	return context->steps[TC_STEP_COMPLETE] + context->steps[TC_STEP_RESOLVED_MANUALLY] +
+		context->steps[TC_STEP_SKIPPED] == context->total;
+}
+
+static Execution
+execution_of(const TcTaskView *view, const TcExecutionContext *context)
+{
+	if (context->ready > 0)
+		return HAS_READY_STEPS;
+	if (context->steps[TC_STEP_IN_PROGRESS] > 0)
+		return PROCESSING;
+	if (context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
+		return WAITING_FOR_RETRY;
+	if (context->steps[TC_STEP_ERROR] > 0 && view->task.state != TC_TASK_CANCELLED)
+		return BLOCKED_BY_FAILURES;
+	if (all_complete(context) || view->task.state == TC_TASK_RESOLVED_MANUALLY)
+		return ALL_COMPLETE;
+	if (view->task.state == TC_TASK_CANCELLED)
+		return CANCELLED;
+	if (view->task.run_at != TC_NO_TIME && view->task.run_at > tc_session_now())
+		return SCHEDULED;
+	return WAITING_FOR_DEPENDENCIES;
+}
+
+/*
+ * healthy: nothing failed; recovering: a retry is pending, or other work goes
+ * on beside a failure; blocked: a failure, and nothing goes on.
+ */
+static const char *
+health_of(const TcExecutionContext *context, Execution execution)
+{
+	if (execution == BLOCKED_BY_FAILURES)
+		return "blocked";
+	if (context->steps[TC_STEP_ERROR] > 0 || context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
+		return "recovering";
+	return "healthy";
+}
+
+void
+tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
+{
+	Execution	execution;
+
+	memset(context, 0, sizeof(*context));
+	context->total = view->template->nsteps;
+	for (int32 node = 0; node < context->total; node++)
+	{
+		context->steps[view->steps[node].state]++;
+		if (tc_view_is_ready(view, node))
+			context->ready++;
+	}
+	execution = execution_of(view, context);
+	context->execution_status = execution_names[execution].status;
+	context->recommended_action = execution_names[execution].action;
+	context->health_status = health_of(context, execution);
+}

@@ -1,0 +1,33 @@
+/*
+ * queries.h
+ *	  Questions about tasks; nothing here changes a row.
+ */
+#ifndef TC_QUERIES_H
+#define TC_QUERIES_H
+
+#include "store/view_store.h"
+
+/* The columns of get_task_execution_context. */
+typedef struct TcExecutionContext
+{
+	int32		steps[TC_STEP_STATE_COUNT]; /* how many steps are in each state */
+	int32		total;
+	int32		ready;
+	const char *execution_status;
+	const char *recommended_action;
+	const char *health_status;
+} TcExecutionContext;
+
+extern void tc_execution_context(const TcTaskView *view, TcExecutionContext *context);
+
+/* One broken invariant. */
+typedef struct TcViolation
+{
+	int64		workflow_step_id;	/* 0 = the task itself */
+	const char *text;
+} TcViolation;
+
+/* What is wrong with a task; none when every invariant holds. */
+extern int	tc_verify_task(const TcTaskView *view, TcViolation **violations);
+
+#endif							/* TC_QUERIES_H */

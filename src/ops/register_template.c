@@ -1,0 +1,112 @@
+/*
+ * register_template.c
+ *	  Registering templates, and looking at what is registered.
+ *
+ * A version never changes once it is registered: the same content again is the
+ * same version, other content is refused.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "errors.h"
+#include "ops/templates.h"
+#include "store/session.h"
+#include "store/template_json.h"
+
+static void raise_invalid(const TcDefinition *definition) pg_attribute_noreturn();
+static void raise_conflict(const TcTemplate *template) pg_attribute_noreturn();
+
+void
+tc_register_template(const struct varlena *json, TcRegistration *registration)
+{
+	TcDefinition definition;
+	TcInsertVerdict verdict;
+
+	tc_template_parse(json, &definition);
+	if (definition.faults != NIL)
+		raise_invalid(&definition);
+
+	tc_session_begin();
+	verdict = tc_template_insert(definition.template, definition.normal_form, definition.hash,
+								 &registration->named_task_id);
+	if (verdict == TC_INSERT_CONFLICT)
+		raise_conflict(definition.template);
+	if (verdict == TC_INSERT_CREATED)
+		tc_cache_invalidate();
+	tc_session_end();
+
+	registration->namespace_name = definition.template->namespace_name;
+	registration->name = definition.template->name;
+	registration->version = definition.template->version;
+	registration->created = verdict == TC_INSERT_CREATED;
+	registration->warnings = definition.warnings;
+}
+
+List *
+tc_validate_template(const struct varlena *json)
+{
+	TcDefinition definition;
+
+	tc_template_parse(json, &definition);
+	if (definition.faults != NIL)
+		raise_invalid(&definition);
+	return definition.warnings;
+}
+
+struct varlena *
+tc_get_template(const char *name, const char *namespace_name, const char *version)
+{
+	struct varlena *normal_form;
+	int32		named_task_id;
+
+	tc_session_begin();
+	named_task_id = tc_template_find(namespace_name, name, version);
+	if (named_task_id == 0)
+		tc_raise_template_not_found(namespace_name, name, version);
+	normal_form = tc_template_definition(named_task_id);
+	tc_session_end();
+	return normal_form;
+}
+
+int
+tc_list_templates(const char *namespace_name, TcTemplateSummary **summaries)
+{
+	int			n;
+
+	tc_session_begin();
+	n = tc_template_list(namespace_name, summaries);
+	tc_session_end();
+	return n;
+}
+
+static void
+raise_invalid(const TcDefinition *definition)
+{
+	StringInfoData faults;
+	ListCell   *cell;
+
+	initStringInfo(&faults);
+	foreach(cell, definition->faults)
+		appendStringInfo(&faults, "%s%s", faults.len == 0 ? "" : "\n", (char *) lfirst(cell));
+
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_INVALID_TEMPLATE),
+			 definition->name == NULL ?
+			 errmsg("invalid template") :
+			 errmsg("invalid template \"%s/%s\"", definition->namespace_name, definition->name),
+			 errdetail("%s", faults.data),
+			 errhint("Correct every line of the detail; nothing was stored.")));
+}
+
+static void
+raise_conflict(const TcTemplate *template)
+{
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_TEMPLATE_CONFLICT),
+			 errmsg("version \"%s\" of template \"%s/%s\" is registered with other content",
+					template->version, template->namespace_name, template->name),
+			 errdetail("A registered version never changes, because tasks run on it; what is registered as \"%s\" differs from this template.",
+					   template->version),
+			 errhint("Raise the version of the template; tasker.get_task_template() shows what is registered.")));
+}

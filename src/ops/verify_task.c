@@ -1,0 +1,197 @@
+/*
+ * verify_task.c
+ *	  Does a task keep every invariant?
+ *
+ * Written against the rules, not against the code that keeps them: what must be
+ * in the queue is worked out here from the history and the graph alone.
+ */
+#include "postgres.h"
+
+#include <stdarg.h>
+
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "ops/queries.h"
+#include "store/lane_store.h"
+
+typedef struct Findings
+{
+	const TcTaskView *view;
+	TcViolation *items;
+	int			n;
+	int			room;
+} Findings;
+
+static void
+found(Findings *findings, int32 step_no, const char *format,...) pg_attribute_printf(3, 4);
+
+static void
+found(Findings *findings, int32 step_no, const char *format,...)
+{
+	char		text[512];
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (findings->n == findings->room)
+	{
+		findings->room *= 2;
+		findings->items = repalloc(findings->items, sizeof(TcViolation) * findings->room);
+	}
+	findings->items[findings->n].workflow_step_id =
+		step_no == 0 ? 0 : tc_step_id(findings->view->task.task_id, step_no);
+	findings->items[findings->n++].text = pstrdup(text);
+}
+
+/* ---- a step -------------------------------------------------------------- */
+
+/* Invariant 5, and the numbering of the history. */
+static void
+check_attempts(Findings *findings, int32 step_no, const TcStepView *step)
+{
+	if (step->numbering_broken)
+		found(findings, step_no, "attempts in the history are not numbered 1 to %d", step->history_rows);
+	if (step->attempts > step->max_attempts)
+		found(findings, step_no, "%d attempts of at most %d", step->attempts, step->max_attempts);
+	if (step->live && step->attempt_no != step->history_rows)
+		found(findings, step_no, "the queue counts %d attempts, the history holds %d",
+			  step->attempt_no, step->history_rows);
+	if (step->live && step->attempts > 0 && step->attempts != step->history_attempts)
+		found(findings, step_no, "the queue counts %d attempts since the last reset, the history %d",
+			  step->attempts, step->history_attempts);
+}
+
+/* Invariant 2: a result is stored at most once, and ends the step. */
+static void
+check_results(Findings *findings, int32 step_no, const TcStepView *step)
+{
+	if (step->completions > 1)
+		found(findings, step_no, "%d results are stored", step->completions);
+	if (step->continued_after_end)
+		found(findings, step_no, "an attempt is on record after the step was complete");
+	if (step->completions > 0 && step->live)
+		found(findings, step_no, "complete, and still in the queue");
+}
+
+/* Invariant 1: in the queue when and only when it should be, counting right. */
+static void
+check_readiness(Findings *findings, int32 node, const TcStepView *step)
+{
+	const TcTaskView *view = findings->view;
+	int32		step_no = node + 1;
+	int32		parents = tc_dag_parent_count(&view->template->dag, node);
+	int32		missing = parents - tc_view_satisfied_parents(view, node);
+	bool		may_run = missing == 0;
+
+	if (step->live && step->phase != TC_PHASE_WAITING && !may_run)
+		found(findings, step_no, "ready or claimed, though %d parents are not satisfied", missing);
+	if (step->history_rows > 0 && !may_run)
+		found(findings, step_no, "was run, though %d parents are not satisfied", missing);
+	if (step->live && step->remaining_parents != (step->phase == TC_PHASE_WAITING ? missing : 0))
+		found(findings, step_no, "counts %d remaining parents; %d are not satisfied",
+			  step->remaining_parents, missing);
+	if (tc_task_state_is_ended(view->task.state))
+		return;
+	if (!step->live && may_run && !tc_step_state_is_ended(step->state))
+		found(findings, step_no, "every parent is satisfied, and the step is not in the queue");
+	if (!step->live && parents > 1 && !may_run)
+		found(findings, step_no, "a join that waits is not in the queue");
+	if (step->live && step->phase == TC_PHASE_WAITING && parents < 2)
+		found(findings, step_no, "waits for parents, though it is no join");
+}
+
+/* The claim index would not find a row with a wrong lane. */
+static void
+check_lane(Findings *findings, int32 node, const TcStepView *step)
+{
+	const TcTaskView *view = findings->view;
+	const TcStep *definition = &view->template->steps[node];
+	const TcLane *lane;
+
+	if (!step->live)
+		return;
+	lane = tc_lane_get(step->lane_id);
+	if (lane->named_task_id != view->task.named_task_id ||
+		lane->task_priority != view->task.priority || strcmp(lane->queue, definition->queue) != 0)
+		found(findings, node + 1, "is in lane %d, which is another's", step->lane_id);
+}
+
+/* ---- the task ------------------------------------------------------------ */
+
+/* Invariant 3: a chain of legal moves from pending to the present state. */
+static void
+check_transitions(Findings *findings)
+{
+	TcTransition *transitions;
+	int			n = tc_view_transitions(findings->view->task.task_id, &transitions);
+	TcTaskState state = TC_TASK_PENDING;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (transitions[i].from != state)
+			found(findings, 0, "transition %d leaves %s, but the task was %s", i + 1,
+				  tc_task_state_name(transitions[i].from), tc_task_state_name(state));
+		if (tc_task_move(transitions[i].from, transitions[i].to) != TC_MOVE_LEGAL)
+			found(findings, 0, "transition %d from %s to %s is not legal", i + 1,
+				  tc_task_state_name(transitions[i].from), tc_task_state_name(transitions[i].to));
+		state = transitions[i].to;
+	}
+	if (state != findings->view->task.state)
+		found(findings, 0, "the task is %s, its history ends in %s",
+			  tc_task_state_name(findings->view->task.state), tc_task_state_name(state));
+}
+
+/* Invariant 4, from the counts. */
+static void
+check_task(Findings *findings, const int32 *steps, bool runnable)
+{
+	const TcTaskRow *task = &findings->view->task;
+	int32		satisfied = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
+		steps[TC_STEP_SKIPPED];
+
+	if (findings->view->foreign_rows > 0)
+		found(findings, 0, "%d queue rows are of no step", findings->view->foreign_rows);
+	if (task->failed_steps != steps[TC_STEP_ERROR])
+		found(findings, 0, "the task counts %d failed steps, there are %d",
+			  task->failed_steps, steps[TC_STEP_ERROR]);
+	if (tc_task_state_is_ended(task->state) && findings->view->live_rows > 0)
+		found(findings, 0, "the task is %s and has %d rows in the queue",
+			  tc_task_state_name(task->state), findings->view->live_rows);
+	if (!tc_task_state_is_ended(task->state) && !runnable)
+		found(findings, 0, "the task is %s and nothing in it can run", tc_task_state_name(task->state));
+	if (task->state == TC_TASK_PENDING && (steps[TC_STEP_PENDING] != findings->view->template->nsteps))
+		found(findings, 0, "the task is pending, but steps of it were claimed");
+	if (task->state == TC_TASK_COMPLETE && satisfied != findings->view->template->nsteps)
+		found(findings, 0, "the task is complete, but only %d of its %d steps are",
+			  satisfied, findings->view->template->nsteps);
+	if (task->state == TC_TASK_ERROR && steps[TC_STEP_ERROR] == 0)
+		found(findings, 0, "the task is in error, but no step is");
+}
+
+int
+tc_verify_task(const TcTaskView *view, TcViolation **violations)
+{
+	Findings	findings = {view, palloc(sizeof(TcViolation) * 8), 0, 8};
+	int32		steps[TC_STEP_STATE_COUNT] = {0};
+	bool		runnable = false;
+
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		const TcStepView *step = &view->steps[node];
+
+		CHECK_FOR_INTERRUPTS();
+		steps[step->state]++;
+		runnable = runnable || (step->live && step->phase != TC_PHASE_WAITING);
+		check_attempts(&findings, node + 1, step);
+		check_results(&findings, node + 1, step);
+		check_readiness(&findings, node, step);
+		check_lane(&findings, node, step);
+	}
+	check_transitions(&findings);
+	check_task(&findings, steps, runnable);
+	*violations = findings.items;
+	return findings.n;
+}

@@ -1,0 +1,390 @@
+/*
+ * claim_store.c
+ *	  Finding and locking what a worker may claim, and all it needs to run it.
+ *
+ * Each lane has two ranges in the claim index: ready rows whose time has come,
+ * and claims whose lease has run out.  Both are read from their oldest end, so
+ * the cost depends on how much is asked for, not on how much is waiting.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "store/claim_store.h"
+#include "store/plans.h"
+#include "store/shards.h"
+
+/* ---- candidates ---------------------------------------------------------- */
+
+#define EXHAUSTED "(q.phase = 'c' AND q.attempts + 1 >= q.max_attempts)"
+
+/* The lane ids and priorities of the scope, as parameters $2 and $3. */
+static void
+bind_lanes(Datum *values, const TcClaimScope *scope)
+{
+	int32	   *lane_ids = palloc(sizeof(int32) * Max(scope->nlanes, 1));
+	int32	   *priorities = palloc(sizeof(int32) * Max(scope->nlanes, 1));
+
+	for (int i = 0; i < scope->nlanes; i++)
+	{
+		lane_ids[i] = scope->lanes[i]->lane_id;
+		priorities[i] = scope->lanes[i]->priority;
+	}
+	values[0] = Int32GetDatum(scope->shard_key);
+	values[1] = tc_array_int32(lane_ids, scope->nlanes);
+	values[2] = tc_array_int32(priorities, scope->nlanes);
+}
+
+static TcPlan plan_peek = {
+	.sql =
+	"SELECT c.task_id, c.step_no, c.lane_id, c.phase"
+	" FROM unnest($2::int[], $3::int[]) AS l(lane_id, priority)"
+	" CROSS JOIN (VALUES ('r'::\"char\"), ('c')) AS p(phase)"
+	" CROSS JOIN LATERAL ("
+	"  SELECT q.task_id, q.step_no, q.lane_id, q.phase, q.visible_at"
+	"  FROM tasker.step_queue q"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND q.visible_at <= $4"
+	"   AND NOT " EXHAUSTED
+	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $5) c"
+	" ORDER BY l.priority DESC, c.visible_at, c.task_id, c.step_no LIMIT $5",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 5,
+	.argtypes = {INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID},
+};
+
+/* The live rows of one task are few and contiguous in the primary key. */
+static TcPlan plan_peek_task = {
+	.sql =
+	"SELECT q.task_id, q.step_no, q.lane_id, q.phase"
+	" FROM tasker.step_queue q"
+	" JOIN unnest($2::int[], $3::int[]) AS l(lane_id, priority) ON l.lane_id = q.lane_id"
+	" WHERE q.task_id = $6 AND q.shard_key = $1 AND q.phase IN ('r', 'c') AND q.visible_at <= $4"
+	"  AND NOT " EXHAUSTED
+	" ORDER BY l.priority DESC, q.visible_at, q.step_no LIMIT $5",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 6,
+	.argtypes = {INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID},
+};
+
+int
+tc_claim_peek(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
+{
+	Datum		values[6];
+	int			count;
+
+	bind_lanes(values, scope);
+	values[3] = TimestampTzGetDatum(tc_session_now());
+	values[4] = Int64GetDatum(max_steps);
+	values[5] = Int64GetDatum(scope->task_id);
+	count = (int) tc_plan_run(scope->task_id == 0 ? &plan_peek : &plan_peek_task, values, NULL);
+
+	*candidates = palloc(sizeof(TcCandidate) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		TcCandidate *candidate = &(*candidates)[i];
+
+		candidate->key.task_id = tc_row_int64(i, 1);
+		candidate->key.step_no = tc_row_int32(i, 2);
+		candidate->lane_id = tc_row_int32(i, 3);
+		candidate->phase = tc_row_char(i, 4);
+	}
+	return count;
+}
+
+static TcPlan plan_find_exhausted = {
+	.sql =
+	"SELECT e.task_id, e.step_no"
+	" FROM unnest($2::int[], $3::int[]) AS l(lane_id, priority)"
+	" CROSS JOIN LATERAL ("
+	"  SELECT q.task_id, q.step_no FROM tasker.step_queue q"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = 'c' AND q.visible_at <= $4"
+	"   AND " EXHAUSTED
+	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $5) e"
+	" WHERE $6 = 0 OR e.task_id = $6 LIMIT $5",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 6,
+	.argtypes = {INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID},
+};
+
+int
+tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **keys)
+{
+	Datum		values[6];
+	int			count;
+
+	bind_lanes(values, scope);
+	values[3] = TimestampTzGetDatum(tc_session_now());
+	values[4] = Int64GetDatum(max_steps);
+	values[5] = Int64GetDatum(scope->task_id);
+	count = (int) tc_plan_run(&plan_find_exhausted, values, NULL);
+
+	*keys = palloc(sizeof(TcStepKey) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		(*keys)[i].task_id = tc_row_int64(i, 1);
+		(*keys)[i].step_no = tc_row_int32(i, 2);
+	}
+	return count;
+}
+
+/* ---- locks --------------------------------------------------------------- */
+
+#define LOCKED_COLUMNS \
+	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
+	" q.attempts, q.max_attempts, q.attempt_no, q.claim_token, q.claimed_at, q.worker_id, q.checkpoint"
+
+/*
+ * A source is one range of the index: a lane and a phase.  A row that another
+ * claimer holds is passed over for the next one of the same source.
+ */
+static TcPlan plan_lock = {
+	.sql =
+	"SELECT " LOCKED_COLUMNS
+	" FROM unnest($2::int[], $3::\"char\"[], $4::bigint[]) AS s(lane_id, phase, wanted)"
+	" CROSS JOIN LATERAL ("
+	"  SELECT * FROM tasker.step_queue q"
+	"  WHERE q.shard_key = $1 AND q.lane_id = s.lane_id AND q.phase = s.phase AND q.visible_at <= $5"
+	"   AND NOT " EXHAUSTED
+	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT s.wanted"
+	"  FOR UPDATE SKIP LOCKED) q",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 5,
+	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID},
+};
+
+static TcPlan plan_lock_task = {
+	.sql =
+	"SELECT " LOCKED_COLUMNS
+	" FROM unnest($2::int[]) AS i(step_no)"
+	" JOIN tasker.step_queue q ON q.step_no = i.step_no AND q.task_id = $4 AND q.shard_key = $1"
+	" WHERE q.phase IN ('r', 'c') AND q.visible_at <= $3 AND q.lane_id > 0 AND NOT " EXHAUSTED
+	" ORDER BY q.step_no FOR UPDATE OF q SKIP LOCKED",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 4,
+	.argtypes = {INT4OID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID},
+};
+
+static void
+read_locked_row(uint64 row, TcQueueRow *queue_row)
+{
+	queue_row->key.task_id = tc_row_int64(row, 1);
+	queue_row->key.step_no = tc_row_int32(row, 2);
+	queue_row->lane_id = tc_row_int32(row, 3);
+	queue_row->phase = tc_row_char(row, 4);
+	queue_row->waits_for_retry = tc_row_bool(row, 5);
+	queue_row->visible_at = tc_row_timestamptz(row, 6);
+	queue_row->remaining_parents = 0;
+	queue_row->attempts = tc_row_int32(row, 7);
+	queue_row->max_attempts = tc_row_int32(row, 8);
+	queue_row->attempt_no = tc_row_int32(row, 9);
+	queue_row->claim_token = tc_row_isnull(row, 10) ? 0 : tc_row_int64(row, 10);
+	queue_row->claimed_at = tc_row_timestamptz(row, 11);
+	queue_row->worker_id = tc_row_text(row, 12);
+	queue_row->checkpoint = tc_row_varlena(row, 13);
+}
+
+/* How many rows to take from each source, in the order in which they first appear. */
+typedef struct Sources
+{
+	int32	   *lane_ids;
+	char	   *phases;
+	int64	   *wanted;
+	int			n;
+} Sources;
+
+static Sources
+count_sources(const TcCandidate *candidates, int n)
+{
+	Sources		sources = {
+		palloc(sizeof(int32) * Max(n, 1)), palloc(Max(n, 1)), palloc(sizeof(int64) * Max(n, 1)), 0
+	};
+
+	for (int i = 0; i < n; i++)
+	{
+		int			s = 0;
+
+		while (s < sources.n && (sources.lane_ids[s] != candidates[i].lane_id ||
+								 sources.phases[s] != candidates[i].phase))
+			s++;
+		if (s == sources.n)
+		{
+			sources.lane_ids[s] = candidates[i].lane_id;
+			sources.phases[s] = candidates[i].phase;
+			sources.wanted[s] = 0;
+			sources.n++;
+		}
+		sources.wanted[s]++;
+	}
+	return sources;
+}
+
+static uint64
+lock_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n)
+{
+	Sources		sources = count_sources(candidates, n);
+	Datum		values[5];
+
+	values[0] = Int32GetDatum(scope->shard_key);
+	values[1] = tc_array_int32(sources.lane_ids, sources.n);
+	values[2] = tc_array_char(sources.phases, sources.n);
+	values[3] = tc_array_int64(sources.wanted, sources.n);
+	values[4] = TimestampTzGetDatum(tc_session_now());
+	return tc_plan_run(&plan_lock, values, NULL);
+}
+
+static uint64
+lock_of_task(const TcClaimScope *scope, const TcCandidate *candidates, int n)
+{
+	int32	   *step_nos = palloc(sizeof(int32) * Max(n, 1));
+	Datum		values[4];
+
+	for (int i = 0; i < n; i++)
+		step_nos[i] = candidates[i].key.step_no;
+	values[0] = Int32GetDatum(scope->shard_key);
+	values[1] = tc_array_int32(step_nos, n);
+	values[2] = TimestampTzGetDatum(tc_session_now());
+	values[3] = Int64GetDatum(scope->task_id);
+	return tc_plan_run(&plan_lock_task, values, NULL);
+}
+
+int
+tc_claim_lock(const TcClaimScope *scope, const TcCandidate *candidates, int n, TcQueueRow **rows)
+{
+	uint64		count = scope->task_id == 0 ? lock_sources(scope, candidates, n)
+		: lock_of_task(scope, candidates, n);
+
+	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
+	for (uint64 i = 0; i < count; i++)
+		read_locked_row(i, &(*rows)[i]);
+	return (int) count;
+}
+
+/* ---- what a worker needs ------------------------------------------------- */
+
+static TcPlan plan_read_tasks = {
+	.sql =
+	"SELECT t.task_id, t.state, t.context, t.correlation_id"
+	" FROM unnest($2::bigint[]) AS i(task_id)"
+	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1"
+	" ORDER BY t.task_id",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT4OID, INT8ARRAYOID},
+};
+
+static void
+read_claim_task(uint64 row, TcClaimTask *task)
+{
+	task->task_id = tc_row_int64(row, 1);
+	if (!tc_task_state_parse(tc_row_text(row, 2), &task->state))
+		elog(ERROR, "unknown state of task " INT64_FORMAT, task->task_id);
+	task->context = tc_row_varlena(row, 3);
+	task->correlation_id = PointerGetDatum(tc_row_fixed(row, 4, UUID_LEN));
+}
+
+int
+tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
+{
+	int			found = 0;
+	int			end;
+
+	*tasks = palloc(sizeof(TcClaimTask) * Max(n, 1));
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[2];
+		uint64		count;
+
+		end = tc_shard_run_end(task_ids, start, n);
+		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
+		values[1] = tc_array_int64(task_ids + start, end - start);
+		count = tc_plan_run(&plan_read_tasks, values, NULL);
+		for (uint64 i = 0; i < count; i++)
+			read_claim_task(i, &(*tasks)[found++]);
+	}
+	if (found != n)
+		elog(ERROR, "a step in the queue has no task");
+	return found;
+}
+
+/* A step is completed at most once, so there is one result per parent. */
+static TcPlan plan_read_results = {
+	.sql =
+	"SELECT i.claim, jsonb_object_agg(i.name, a.results)"
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[]) AS i(task_id, step_no, claim, name)"
+	" JOIN tasker.step_attempts a"
+	"  ON a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	" WHERE a.outcome = 'completed' GROUP BY i.claim",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 5,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID},
+};
+
+static void
+read_results_of_shard(const TcParentResult *parents, int n, struct varlena **results)
+{
+	int64	   *task_ids = palloc(sizeof(int64) * n);
+	int32	   *step_nos = palloc(sizeof(int32) * n);
+	int32	   *claims = palloc(sizeof(int32) * n);
+	const char **names = palloc(sizeof(char *) * n);
+	Datum		values[5];
+	uint64		count;
+
+	for (int i = 0; i < n; i++)
+	{
+		task_ids[i] = parents[i].parent.task_id;
+		step_nos[i] = parents[i].parent.step_no;
+		claims[i] = parents[i].claim;
+		names[i] = parents[i].parent_name;
+	}
+	values[0] = Int32GetDatum(tc_shard_key(task_ids[0]));
+	values[1] = tc_array_int64(task_ids, n);
+	values[2] = tc_array_int32(step_nos, n);
+	values[3] = tc_array_int32(claims, n);
+	values[4] = tc_array_text(names, n);
+	count = tc_plan_run(&plan_read_results, values, NULL);
+	for (uint64 i = 0; i < count; i++)
+		results[tc_row_int32(i, 1)] = tc_row_varlena(i, 2);
+}
+
+static struct varlena *
+empty_object(void)
+{
+	Datum		json = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+
+	return (struct varlena *) DatumGetPointer(json);
+}
+
+void
+tc_claim_read_results(const TcParentResult *parents, int nparents,
+					  struct varlena **results, int nclaims)
+{
+	MemoryContext old = MemoryContextSwitchTo(tc_session_caller_context());
+	struct varlena *none = empty_object();
+	int			end;
+
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < nclaims; i++)
+		results[i] = none;
+	for (int start = 0; start < nparents; start = end)
+	{
+		int32		shard = tc_shard_key(parents[start].parent.task_id);
+
+		for (end = start + 1; end < nparents; end++)
+		{
+			if (tc_shard_key(parents[end].parent.task_id) != shard)
+				break;
+		}
+		read_results_of_shard(parents + start, end - start, results);
+	}
+}

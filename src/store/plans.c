@@ -1,0 +1,307 @@
+/*
+ * plans.c
+ *	  Statements prepared once per backend and run through SPI.
+ *
+ * Plans are generic and pinned to indexes.  Our statements reach every row by
+ * key, whatever the tables hold, so a planner that trusts the statistics of an
+ * empty or a bloated table can only do harm: a sequential scan or a hash join
+ * turns a claim of microseconds into one of seconds just when the load is high.
+ */
+#include "postgres.h"
+
+#include "optimizer/cost.h"
+#include "optimizer/planner.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+
+#include "compat.h"
+#include "store/plans.h"
+#include "store/session.h"
+#include "store/store_init.h"
+
+static planner_hook_type previous_planner = NULL;
+
+/* True while a statement of ours runs; the end of the (sub)transaction resets it after an error. */
+static bool pin_to_indexes = false;
+
+static void
+plan_prepare(TcPlan *plan)
+{
+	SPIPlanPtr	prepared;
+
+	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->argtypes,
+								  CURSOR_OPT_GENERIC_PLAN);
+	if (prepared == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", plan->sql,
+			 SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(prepared) != 0)
+		elog(ERROR, "could not keep the plan of \"%s\"", plan->sql);
+	plan->plan = prepared;
+}
+
+uint64
+tc_plan_run(TcPlan *plan, Datum *values, const char *nulls)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			result;
+
+	Assert(plan->nargs <= TC_PLAN_MAX_ARGS);
+
+	pin_to_indexes = true;
+	if (plan->plan == NULL)
+		plan_prepare(plan);
+	result = SPI_execute_plan(plan->plan, values, nulls, plan->kind == TC_READ, 0);
+	pin_to_indexes = false;
+	MemoryContextSwitchTo(caller);	/* SPI leaves us in a context of its own */
+
+	if (result != plan->expect)
+		elog(ERROR, "unexpected result of \"%s\": %s", plan->sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * Plans statements of ours with the paths that do not grow with the tables.
+ * The planner reads these settings as plain variables, so no setting of the
+ * session changes and nothing has to be undone after an error but the values.
+ */
+static PlannedStmt *
+planner_pinned(Query *parse, const char *query_string, int cursor_options,
+			   ParamListInfo bound_params)
+{
+	bool		seqscan = enable_seqscan;
+	bool		hashjoin = enable_hashjoin;
+	bool		mergejoin = enable_mergejoin;
+	bool		bitmapscan = enable_bitmapscan;
+	bool		material = enable_material;
+	bool		memoize = enable_memoize;
+	PlannedStmt *result;
+
+	PG_TRY();
+	{
+		enable_seqscan = enable_hashjoin = enable_mergejoin = false;
+		enable_bitmapscan = enable_material = enable_memoize = false;
+		if (previous_planner)
+			result = previous_planner(parse, query_string, cursor_options, bound_params);
+		else
+			result = standard_planner(parse, query_string, cursor_options, bound_params);
+	}
+	PG_FINALLY();
+	{
+		enable_seqscan = seqscan;
+		enable_hashjoin = hashjoin;
+		enable_mergejoin = mergejoin;
+		enable_bitmapscan = bitmapscan;
+		enable_material = material;
+		enable_memoize = memoize;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static PlannedStmt *
+plans_planner(Query *parse, const char *query_string, int cursor_options,
+			  ParamListInfo bound_params)
+{
+	if (pin_to_indexes)
+		return planner_pinned(parse, query_string, cursor_options, bound_params);
+	if (previous_planner)
+		return previous_planner(parse, query_string, cursor_options, bound_params);
+	return standard_planner(parse, query_string, cursor_options, bound_params);
+}
+
+void
+tc_plans_init(void)
+{
+	previous_planner = planner_hook;
+	planner_hook = plans_planner;
+}
+
+void
+tc_plans_reset(void)
+{
+	pin_to_indexes = false;
+}
+
+/* ---- rows ---------------------------------------------------------------- */
+
+static Datum
+row_datum(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+/* For columns that a statement of ours never returns as NULL. */
+static Datum
+row_value(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = row_datum(row, column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column %d", column);
+	return value;
+}
+
+bool
+tc_row_isnull(uint64 row, int column)
+{
+	bool		isnull;
+
+	(void) row_datum(row, column, &isnull);
+	return isnull;
+}
+
+int64
+tc_row_int64(uint64 row, int column)
+{
+	return DatumGetInt64(row_value(row, column));
+}
+
+int32
+tc_row_int32(uint64 row, int column)
+{
+	return DatumGetInt32(row_value(row, column));
+}
+
+bool
+tc_row_bool(uint64 row, int column)
+{
+	return DatumGetBool(row_value(row, column));
+}
+
+char
+tc_row_char(uint64 row, int column)
+{
+	return DatumGetChar(row_value(row, column));
+}
+
+double
+tc_row_float8(uint64 row, int column)
+{
+	return DatumGetFloat8(row_value(row, column));
+}
+
+TimestampTz
+tc_row_timestamptz(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = row_datum(row, column, &isnull);
+
+	return isnull ? TC_NO_TIME : DatumGetTimestampTz(value);
+}
+
+char *
+tc_row_text(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = row_datum(row, column, &isnull);
+	MemoryContext old;
+	char	   *copy;
+
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(tc_session_caller_context());
+	copy = TextDatumGetCString(value);
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+struct varlena *
+tc_row_varlena(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = row_datum(row, column, &isnull);
+	MemoryContext old;
+	struct varlena *copy;
+
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(tc_session_caller_context());
+	copy = PG_DETOAST_DATUM_COPY(value);
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+void *
+tc_row_fixed(uint64 row, int column, size_t size)
+{
+	bool		isnull;
+	Datum		value = row_datum(row, column, &isnull);
+	void	   *copy;
+
+	if (isnull)
+		return NULL;
+	copy = MemoryContextAlloc(tc_session_caller_context(), size);
+	memcpy(copy, DatumGetPointer(value), size);
+	return copy;
+}
+
+/* ---- parameters -------------------------------------------------------------- */
+
+Datum
+tc_text_or_null(const char *value, char *isnull)
+{
+	*isnull = value == NULL ? 'n' : ' ';
+	return value == NULL ? (Datum) 0 : CStringGetTextDatum(value);
+}
+
+static Datum
+array_of(Datum *datums, bool *nulls, int n, Oid type, int16 len, bool byval, char align)
+{
+	int			dims[1] = {n};
+	int			lower[1] = {1};
+
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(type));
+	return PointerGetDatum(construct_md_array(datums, nulls, 1, dims, lower,
+											  type, len, byval, align));
+}
+
+#define DEFINE_FIXED_ARRAY(name, ctype, todatum, type, len, align) \
+Datum \
+name(const ctype *values, int n) \
+{ \
+	Datum	   *datums = palloc(sizeof(Datum) * Max(n, 1)); \
+ \
+	for (int i = 0; i < n; i++) \
+		datums[i] = todatum(values[i]); \
+	return array_of(datums, NULL, n, type, len, true, align); \
+}
+
+DEFINE_FIXED_ARRAY(tc_array_int64, int64, Int64GetDatum, INT8OID, 8, TYPALIGN_DOUBLE)
+DEFINE_FIXED_ARRAY(tc_array_int32, int32, Int32GetDatum, INT4OID, 4, TYPALIGN_INT)
+DEFINE_FIXED_ARRAY(tc_array_bool, bool, BoolGetDatum, BOOLOID, 1, TYPALIGN_CHAR)
+DEFINE_FIXED_ARRAY(tc_array_char, char, CharGetDatum, CHAROID, 1, TYPALIGN_CHAR)
+DEFINE_FIXED_ARRAY(tc_array_timestamptz, TimestampTz, TimestampTzGetDatum,
+				   TIMESTAMPTZOID, 8, TYPALIGN_DOUBLE)
+
+Datum
+tc_array_text(const char *const *values, int n)
+{
+	Datum	   *datums = palloc0(sizeof(Datum) * Max(n, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = values[i] == NULL;
+		if (!nulls[i])
+			datums[i] = CStringGetTextDatum(values[i]);
+	}
+	return array_of(datums, nulls, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+Datum
+tc_array_jsonb(const struct varlena *const *values, int n)
+{
+	Datum	   *datums = palloc0(sizeof(Datum) * Max(n, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = values[i] == NULL;
+		datums[i] = PointerGetDatum(values[i]);
+	}
+	return array_of(datums, nulls, n, JSONBOID, -1, false, TYPALIGN_INT);
+}

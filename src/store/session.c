@@ -1,0 +1,255 @@
+/*
+ * session.c
+ *	  The bracket around every call that touches the tables.
+ *
+ * The functions are SECURITY INVOKER: EXECUTE on them is the caller's right,
+ * the tables belong to the owner alone.  Inside the bracket the current user is
+ * that owner, with SECURITY_LOCAL_USERID_CHANGE so that SET ROLE cannot leak
+ * out, and search_path holds pg_catalog, so that no name or operator resolves to
+ * something the caller planted.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "guc.h"
+#include "store/plans.h"
+#include "store/session.h"
+#include "store/store_init.h"
+
+#define SAFE_SEARCH_PATH "pg_catalog, pg_temp"
+
+/* One bracket; the next tc_session_begin() overwrites what an error left here. */
+static struct
+{
+	MemoryContext caller_context;
+	Oid			caller;
+	int			caller_sec_context;
+	int			guc_level;		/* 0 = search_path was right already */
+	TimestampTz now;
+	const char *session_role;
+	const char *acting_role;
+} session;
+
+/*
+ * What this backend knows of the installed extension.  Valid while
+ * known_generation equals generation; relcache_changed() and a rollback of our
+ * own additions move generation on.
+ */
+static uint64 generation = 1;
+static uint64 known_generation = 0;
+static Oid	templates_relid = InvalidOid;
+static Oid	tables_owner = InvalidOid;
+static int32 shard_count = 1;
+
+/* This transaction added templates or lanes: a rollback makes caches stale. */
+static bool added_in_transaction = false;
+
+static TcPlan plan_extension_version = {
+	.sql = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'tasker_core'",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+};
+
+static TcPlan plan_shard_count = {
+	.sql = "SELECT value::int FROM tasker.settings WHERE name = 'shard_count'",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+};
+
+/* May only flag: it runs where catalogs cannot be read. */
+static void
+relcache_changed(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == templates_relid)
+		generation++;
+}
+
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT && added_in_transaction)
+		generation++;
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		added_in_transaction = false;
+	tc_plans_reset();
+}
+
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId my_subid,
+					 SubTransactionId parent_subid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && added_in_transaction)
+		generation++;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		tc_plans_reset();
+}
+
+void
+tc_session_init(void)
+{
+	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
+	RegisterXactCallback(transaction_ended, NULL);
+	RegisterSubXactCallback(subtransaction_ended, NULL);
+}
+
+uint64
+tc_cache_generation(void)
+{
+	return generation;
+}
+
+void
+tc_cache_invalidate(void)
+{
+	added_in_transaction = true;
+	CacheInvalidateRelcacheByRelid(templates_relid);
+}
+
+static void
+look_up_owner(void)
+{
+	HeapTuple	tuple;
+
+	templates_relid = get_relname_relid("named_tasks", get_namespace_oid("tasker", false));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(templates_relid));
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(TC_ERRCODE_VERSION_MISMATCH),
+				 errmsg("table tasker.named_tasks does not exist"),
+				 errdetail("The schema \"tasker\" is not the one that extension tasker_core made."),
+				 errhint("Restore the extension with DROP EXTENSION tasker_core and CREATE EXTENSION tasker_core.")));
+	tables_owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+}
+
+static void
+check_version(void)
+{
+	const char *installed;
+
+	if (tc_plan_run(&plan_extension_version, NULL, NULL) != 1)
+		installed = "none";
+	else
+		installed = tc_row_text(0, 1);
+	if (strcmp(installed, TC_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(TC_ERRCODE_VERSION_MISMATCH),
+				 errmsg("library and schema of tasker_core are of different versions"),
+				 errdetail("The loaded library is version %s, the schema in this database is version %s.",
+						   TC_VERSION, installed),
+				 errhint("Run ALTER EXTENSION tasker_core UPDATE, or reconnect if the library was just upgraded.")));
+}
+
+/* Runs as the owner, inside SPI, whenever something may have changed. */
+static void
+refresh_knowledge(void)
+{
+	uint64		seen = generation;
+
+	check_version();
+	shard_count = tc_plan_run(&plan_shard_count, NULL, NULL) == 1 ? tc_row_int32(0, 1) : 1;
+	known_generation = seen;
+}
+
+static void
+become_owner(void)
+{
+	if (known_generation != generation || !OidIsValid(tables_owner))
+		look_up_owner();
+	GetUserIdAndSecContext(&session.caller, &session.caller_sec_context);
+	SetUserIdAndSecContext(tables_owner,
+						   session.caller_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+static void
+pin_search_path(void)
+{
+	session.guc_level = 0;
+	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) == 0)
+		return;
+	session.guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+tc_session_begin(void)
+{
+	session.caller_context = CurrentMemoryContext;
+	session.now = GetCurrentTimestamp() + (TimestampTz) (tc_guc_clock_offset * USECS_PER_SEC);
+	session.session_role = NULL;
+	session.acting_role = NULL;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	become_owner();
+	pin_search_path();
+	if (known_generation != generation)
+		refresh_knowledge();
+}
+
+void
+tc_session_end(void)
+{
+	if (session.guc_level != 0)
+		AtEOXact_GUC(true, session.guc_level);
+	SetUserIdAndSecContext(session.caller, session.caller_sec_context);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+MemoryContext
+tc_session_caller_context(void)
+{
+	return session.caller_context;
+}
+
+TimestampTz
+tc_session_now(void)
+{
+	return session.now;
+}
+
+const char *
+tc_session_role(void)
+{
+	if (session.session_role == NULL)
+		session.session_role = GetUserNameFromId(GetSessionUserId(), false);
+	return session.session_role;
+}
+
+const char *
+tc_session_acting_role(void)
+{
+	if (session.caller == GetSessionUserId())
+		return NULL;
+	if (session.acting_role == NULL)
+		session.acting_role = GetUserNameFromId(session.caller, false);
+	return session.acting_role;
+}
+
+int32
+tc_shard_count(void)
+{
+	return shard_count;
+}
+
+int32
+tc_shard_key(int64 task_id)
+{
+	return (int32) (task_id % shard_count);
+}

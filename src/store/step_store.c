@@ -1,0 +1,698 @@
+/*
+ * step_store.c
+ *	  The queue of live steps and the history of attempts.
+ */
+#include "postgres.h"
+
+#include "common/int.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "store/plans.h"
+#include "store/shards.h"
+#include "store/step_store.h"
+
+#define QUEUE_COLUMNS \
+	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
+	" q.remaining_parents, q.attempts, q.max_attempts, q.attempt_no, q.claim_token," \
+	" q.claimed_at, q.worker_id, q.checkpoint"
+
+/* Keys as columns: what unnest() takes. */
+typedef struct KeyColumns
+{
+	int64	   *task_ids;
+	int32	   *step_nos;
+} KeyColumns;
+
+int
+tc_step_key_compare(const void *a, const void *b)
+{
+	const TcStepKey *x = a;
+	const TcStepKey *y = b;
+	int32		xs = tc_shard_key(x->task_id);
+	int32		ys = tc_shard_key(y->task_id);
+
+	if (xs != ys)
+		return xs < ys ? -1 : 1;
+	if (x->task_id != y->task_id)
+		return x->task_id < y->task_id ? -1 : 1;
+	return (x->step_no > y->step_no) - (x->step_no < y->step_no);
+}
+
+/* Works on any array whose elements begin with their key. */
+static KeyColumns
+key_columns(const void *elements, size_t size, int n)
+{
+	KeyColumns	columns;
+
+	columns.task_ids = palloc(sizeof(int64) * Max(n, 1));
+	columns.step_nos = palloc(sizeof(int32) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		const TcStepKey *key = (const TcStepKey *) ((const char *) elements + i * size);
+
+		columns.task_ids[i] = key->task_id;
+		columns.step_nos[i] = key->step_no;
+	}
+	return columns;
+}
+
+/* The first three parameters of every batch: the shard and its keys. */
+static void
+bind_keys(Datum *values, const KeyColumns *columns, int start, int end)
+{
+	values[0] = Int32GetDatum(tc_shard_key(columns->task_ids[start]));
+	values[1] = tc_array_int64(columns->task_ids + start, end - start);
+	values[2] = tc_array_int32(columns->step_nos + start, end - start);
+}
+
+static void
+read_queue_row(uint64 row, TcQueueRow *queue_row)
+{
+	queue_row->key.task_id = tc_row_int64(row, 1);
+	queue_row->key.step_no = tc_row_int32(row, 2);
+	queue_row->lane_id = tc_row_int32(row, 3);
+	queue_row->phase = tc_row_char(row, 4);
+	queue_row->waits_for_retry = tc_row_bool(row, 5);
+	queue_row->visible_at = tc_row_timestamptz(row, 6);
+	queue_row->remaining_parents = tc_row_int32(row, 7);
+	queue_row->attempts = tc_row_int32(row, 8);
+	queue_row->max_attempts = tc_row_int32(row, 9);
+	queue_row->attempt_no = tc_row_int32(row, 10);
+	queue_row->claim_token = tc_row_isnull(row, 11) ? 0 : tc_row_int64(row, 11);
+	queue_row->claimed_at = tc_row_timestamptz(row, 12);
+	queue_row->worker_id = tc_row_text(row, 13);
+	queue_row->checkpoint = tc_row_varlena(row, 14);
+}
+
+/* ---- locking ------------------------------------------------------------- */
+
+#define LOCK_SQL \
+	"SELECT " QUEUE_COLUMNS \
+	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)" \
+	" JOIN tasker.step_queue q" \
+	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1" \
+	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q"
+
+static TcPlan plan_lock = {
+	.sql = LOCK_SQL,
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
+};
+
+static TcPlan plan_lock_skip = {
+	.sql = LOCK_SQL " SKIP LOCKED",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
+};
+
+int
+tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			found = 0;
+	int			end;
+
+	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[3];
+		uint64		count;
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		count = tc_plan_run(&plan_lock, values, NULL);
+		for (uint64 i = 0; i < count; i++)
+			read_queue_row(i, &(*rows)[found++]);
+	}
+	return found;
+}
+
+bool
+tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
+{
+	KeyColumns	columns = key_columns(&key, sizeof(TcStepKey), 1);
+	Datum		values[3];
+
+	bind_keys(values, &columns, 0, 1);
+	if (tc_plan_run(&plan_lock_skip, values, NULL) == 0)
+		return false;
+	read_queue_row(0, row);
+	return true;
+}
+
+static TcPlan plan_lock_task = {
+	.sql =
+	"SELECT " QUEUE_COLUMNS " FROM tasker.step_queue q"
+	" WHERE q.task_id = $1 AND q.shard_key = $2 ORDER BY q.step_no FOR UPDATE",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
+
+/*
+ * While we waited for a row, its holder may have inserted the children that
+ * became ready; only holders of live rows insert rows, so once a look with a
+ * new snapshot finds no row that we do not hold, there will be none.
+ */
+int
+tc_queue_lock_task(int64 task_id, TcQueueRow **rows)
+{
+	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+	uint64		held = 0;
+	uint64		count;
+
+	for (;;)
+	{
+		count = tc_plan_run(&plan_lock_task, values, NULL);
+		if (count <= held)
+			break;
+		held = count;
+	}
+
+	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
+	for (uint64 i = 0; i < count; i++)
+		read_queue_row(i, &(*rows)[i]);
+	return (int) count;
+}
+
+/* ---- rows are born, counted down, removed -------------------------------- */
+
+static TcPlan plan_insert = {
+	.sql =
+	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, lane_id, phase, waits_for_retry,"
+	" visible_at, remaining_parents, attempts, max_attempts, attempt_no)"
+	" SELECT i.task_id, i.step_no, $1, i.lane_id, CASE WHEN i.remaining > 0 THEN 'w' ELSE 'r' END, false,"
+	" i.visible_at, i.remaining, i.attempts, i.max_attempts, i.attempt_no"
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[], $9::int[])"
+	"  AS i(task_id, step_no, lane_id, visible_at, remaining, attempts, max_attempts, attempt_no)",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 9,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID},
+};
+
+void
+tc_queue_insert(const TcQueueRow *rows, int n)
+{
+	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
+	int32	   *numbers[5];
+	TimestampTz *visible_at = palloc(sizeof(TimestampTz) * Max(n, 1));
+	int			end;
+
+	for (int c = 0; c < lengthof(numbers); c++)
+		numbers[c] = palloc(sizeof(int32) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		visible_at[i] = rows[i].visible_at;
+		numbers[0][i] = rows[i].lane_id;
+		numbers[1][i] = rows[i].remaining_parents;
+		numbers[2][i] = rows[i].attempts;
+		numbers[3][i] = rows[i].max_attempts;
+		numbers[4][i] = rows[i].attempt_no;
+	}
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[9];
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = tc_array_int32(numbers[0] + start, end - start);
+		values[4] = tc_array_timestamptz(visible_at + start, end - start);
+		for (int c = 1; c < lengthof(numbers); c++)
+			values[4 + c] = tc_array_int32(numbers[c] + start, end - start);
+		tc_plan_run(&plan_insert, values, NULL);
+	}
+}
+
+/*
+ * Locks first, in order; then counts.  A row that another transaction counted
+ * down while we waited is read again in its newest version, so no count is lost
+ * and exactly one of two last parents sees zero.
+ */
+static TcPlan plan_count_down = {
+	.sql =
+	"WITH locked AS MATERIALIZED ("
+	" SELECT q.task_id, q.step_no, i.satisfied"
+	" FROM unnest($2::bigint[], $3::int[], $4::int[]) AS i(task_id, step_no, satisfied)"
+	" JOIN tasker.step_queue q"
+	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
+	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q)"
+	"UPDATE tasker.step_queue q SET"
+	" remaining_parents = q.remaining_parents - l.satisfied,"
+	" phase = CASE WHEN q.remaining_parents = l.satisfied THEN 'r' ELSE q.phase END,"
+	" visible_at = CASE WHEN q.remaining_parents = l.satisfied THEN $5 ELSE q.visible_at END"
+	" FROM locked l WHERE q.task_id = l.task_id AND q.step_no = l.step_no AND q.shard_key = $1"
+	" RETURNING " QUEUE_COLUMNS,
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE_RETURNING,
+	.nargs = 5,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID},
+};
+
+int
+tc_queue_count_down(const TcStepKey *keys, const int32 *satisfied, int n, TcQueueRow **rows)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			found = 0;
+	int			end;
+
+	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[5];
+		uint64		count;
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = tc_array_int32(satisfied + start, end - start);
+		values[4] = TimestampTzGetDatum(tc_session_now());
+		count = tc_plan_run(&plan_count_down, values, NULL);
+		if (count != end - start)
+			elog(ERROR, "a waiting join of task " INT64_FORMAT " has no queue row",
+				 columns.task_ids[start]);
+		for (uint64 i = 0; i < count; i++)
+			read_queue_row(i, &(*rows)[found++]);
+	}
+	return found;
+}
+
+static TcPlan plan_clear = {
+	.sql = "DELETE FROM tasker.step_queue WHERE task_id = $1 AND shard_key = $2",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_DELETE,
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
+
+void
+tc_queue_clear(int64 task_id)
+{
+	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+
+	tc_plan_run(&plan_clear, values, NULL);
+}
+
+/* ---- attempts end -------------------------------------------------------- */
+
+/*
+ * The result and the end of the claim are one statement: there is no moment in
+ * which one stands without the other.
+ */
+static TcPlan plan_complete = {
+	.sql =
+	"WITH gone AS ("
+	" DELETE FROM tasker.step_queue q"
+	" USING unnest($2::bigint[], $3::int[], $4::jsonb[]) AS i(task_id, step_no, results)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
+	" RETURNING q.task_id, q.step_no, q.shard_key, q.attempts, q.attempt_no, q.worker_id,"
+	"  q.claim_token, q.claimed_at, i.results)"
+	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, attempt, outcome,"
+	" to_state, worker_id, claim_token, claimed_at, finished_at, results, recorded_by, recorded_as)"
+	" SELECT g.task_id, g.step_no, g.attempt_no + 1, g.shard_key, g.attempts + 1, 'completed',"
+	" 'complete', g.worker_id, g.claim_token, g.claimed_at, $5, g.results, $6, $7 FROM gone g",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 7,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, JSONBARRAYOID, TIMESTAMPTZOID,
+		TEXTOID, TEXTOID},
+};
+
+void
+tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[7];
+		char		nulls[7];
+
+		memset(nulls, ' ', sizeof(nulls));
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = tc_array_jsonb(results + start, end - start);
+		values[4] = TimestampTzGetDatum(tc_session_now());
+		values[5] = CStringGetTextDatum(tc_session_role());
+		values[6] = tc_text_or_null(tc_session_acting_role(), &nulls[6]);
+		if (tc_plan_run(&plan_complete, values, nulls) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
+}
+
+static TcPlan plan_record_failure = {
+	.sql =
+	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, attempt, outcome,"
+	" to_state, worker_id, claim_token, claimed_at, finished_at, error, next_retry_at,"
+	" backoff_request_seconds, recorded_by, recorded_as)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 16,
+	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID,
+		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID},
+};
+
+static void
+record_failure(const TcQueueRow *row, const TcFailure *failure)
+{
+	Datum		values[16];
+	char		nulls[16];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(row->key.task_id);
+	values[1] = Int32GetDatum(row->key.step_no);
+	values[2] = Int32GetDatum(row->attempt_no + 1);
+	values[3] = Int32GetDatum(tc_shard_key(row->key.task_id));
+	values[4] = Int32GetDatum(row->attempts + 1);
+	values[5] = CStringGetTextDatum(failure->lease_expired ? "lease_expired" : "failed");
+	values[6] = CStringGetTextDatum(tc_step_state_name(failure->to_state));
+	values[7] = CStringGetTextDatum(row->worker_id);
+	values[8] = Int64GetDatum(row->claim_token);
+	values[9] = TimestampTzGetDatum(row->claimed_at);
+	values[10] = TimestampTzGetDatum(tc_session_now());
+	values[11] = PointerGetDatum(failure->error);
+	nulls[11] = failure->error == NULL ? 'n' : ' ';
+	values[12] = TimestampTzGetDatum(failure->next_retry_at);
+	nulls[12] = failure->next_retry_at == TC_NO_TIME ? 'n' : ' ';
+	values[13] = Int32GetDatum(failure->backoff_request_seconds);
+	nulls[13] = failure->backoff_request_seconds < 0 ? 'n' : ' ';
+	values[14] = CStringGetTextDatum(tc_session_role());
+	values[15] = tc_text_or_null(tc_session_acting_role(), &nulls[15]);
+	tc_plan_run(&plan_record_failure, values, nulls);
+}
+
+static TcPlan plan_retry = {
+	.sql =
+	"UPDATE tasker.step_queue SET phase = 'r', waits_for_retry = true, visible_at = $4,"
+	" attempts = attempts + 1, attempt_no = attempt_no + 1,"
+	" claim_token = NULL, claimed_at = NULL, worker_id = NULL"
+	" WHERE task_id = $1 AND step_no = $2 AND shard_key = $3",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 4,
+	.argtypes = {INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID},
+};
+
+static TcPlan plan_remove = {
+	.sql =
+	"DELETE FROM tasker.step_queue WHERE task_id = $1 AND step_no = $2 AND shard_key = $3",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_DELETE,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID},
+};
+
+void
+tc_queue_fail(const TcQueueRow *row, const TcFailure *failure)
+{
+	bool		again = failure->to_state == TC_STEP_WAITING_FOR_RETRY;
+	Datum		values[4];
+
+	record_failure(row, failure);
+	values[0] = Int64GetDatum(row->key.task_id);
+	values[1] = Int32GetDatum(row->key.step_no);
+	values[2] = Int32GetDatum(tc_shard_key(row->key.task_id));
+	values[3] = TimestampTzGetDatum(failure->next_retry_at);
+	if (tc_plan_run(again ? &plan_retry : &plan_remove, values, NULL) != 1)
+		elog(ERROR, "a locked queue row vanished");
+}
+
+static TcPlan plan_record_expired = {
+	.sql =
+	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, attempt, outcome,"
+	" to_state, worker_id, claim_token, claimed_at, finished_at, next_retry_at, recorded_by, recorded_as)"
+	" SELECT i.task_id, i.step_no, q.attempt_no + 1, $1, q.attempts + 1, 'lease_expired',"
+	" 'waiting_for_retry', q.worker_id, q.claim_token, q.claimed_at, $4, $4, $5, $6"
+	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
+	" JOIN tasker.step_queue q"
+	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 6,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, TEXTOID, TEXTOID},
+};
+
+void
+tc_queue_record_expired(const TcQueueRow *rows, int n)
+{
+	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[6];
+		char		nulls[6];
+
+		memset(nulls, ' ', sizeof(nulls));
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = TimestampTzGetDatum(tc_session_now());
+		values[4] = CStringGetTextDatum(tc_session_role());
+		values[5] = tc_text_or_null(tc_session_acting_role(), &nulls[5]);
+		if (tc_plan_run(&plan_record_expired, values, nulls) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
+}
+
+/* ---- claims begin, are extended, given back ------------------------------ */
+
+static TcPlan plan_claim = {
+	.sql =
+	"UPDATE tasker.step_queue q SET phase = 'c', waits_for_retry = false, visible_at = i.lease_until,"
+	" claim_token = i.token, claimed_at = $6, worker_id = $7,"
+	" attempts = i.attempts, attempt_no = i.attempt_no"
+	" FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::timestamptz[], $8::int[], $9::int[])"
+	"  AS i(task_id, step_no, token, lease_until, attempts, attempt_no)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 9,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZOID, TEXTOID, INT4ARRAYOID, INT4ARRAYOID},
+};
+
+void
+tc_queue_claim(const TcQueueRow *rows, const int64 *tokens, const TimestampTz *lease_until,
+			   int n, const char *worker_id)
+{
+	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
+	int32	   *attempts = palloc(sizeof(int32) * Max(n, 1));
+	int32	   *attempt_nos = palloc(sizeof(int32) * Max(n, 1));
+	int			end;
+
+	for (int i = 0; i < n; i++)
+	{
+		attempts[i] = rows[i].attempts;
+		attempt_nos[i] = rows[i].attempt_no;
+	}
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[9];
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = tc_array_int64(tokens + start, end - start);
+		values[4] = tc_array_timestamptz(lease_until + start, end - start);
+		values[5] = TimestampTzGetDatum(tc_session_now());
+		values[6] = CStringGetTextDatum(worker_id);
+		values[7] = tc_array_int32(attempts + start, end - start);
+		values[8] = tc_array_int32(attempt_nos + start, end - start);
+		if (tc_plan_run(&plan_claim, values, NULL) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
+}
+
+static TcPlan plan_extend = {
+	.sql =
+	"UPDATE tasker.step_queue q SET visible_at = i.lease_until"
+	" FROM unnest($2::bigint[], $3::int[], $4::timestamptz[]) AS i(task_id, step_no, lease_until)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 4,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID},
+};
+
+void
+tc_queue_extend(const TcStepKey *keys, const TimestampTz *lease_until, int n)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[4];
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = tc_array_timestamptz(lease_until + start, end - start);
+		if (tc_plan_run(&plan_extend, values, NULL) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
+}
+
+static TcPlan plan_release = {
+	.sql =
+	"UPDATE tasker.step_queue q SET phase = 'r', visible_at = $4,"
+	" claim_token = NULL, claimed_at = NULL, worker_id = NULL"
+	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 4,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID},
+};
+
+void
+tc_queue_release(const TcQueueRow *rows, int n, TimestampTz visible_at)
+{
+	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[4];
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = TimestampTzGetDatum(visible_at);
+		if (tc_plan_run(&plan_release, values, NULL) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
+}
+
+static TcPlan plan_record_move = {
+	.sql =
+	"INSERT INTO tasker.step_moves (task_id, step_no, shard_key, from_state, to_state, worker_id,"
+	" claimed_at, moved_at, reason, recorded_by, recorded_as)"
+	" SELECT i.task_id, i.step_no, $1, 'in_progress', $6, i.worker_id, i.claimed_at, $7, $8, $9, $10"
+	" FROM unnest($2::bigint[], $3::int[], $4::text[], $5::timestamptz[])"
+	"  AS i(task_id, step_no, worker_id, claimed_at)",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 10,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID,
+		TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID},
+};
+
+void
+tc_step_record_moves(const TcQueueRow *rows, int n, TcStepState to, const char *reason)
+{
+	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
+	const char **workers = palloc(sizeof(char *) * Max(n, 1));
+	TimestampTz *claimed_at = palloc(sizeof(TimestampTz) * Max(n, 1));
+	int			end;
+
+	for (int i = 0; i < n; i++)
+	{
+		Assert(rows[i].phase == TC_PHASE_CLAIMED);
+		Assert(tc_step_move(TC_STEP_IN_PROGRESS, to) == TC_MOVE_LEGAL);
+		workers[i] = rows[i].worker_id;
+		claimed_at[i] = rows[i].claimed_at;
+	}
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[10];
+		char		nulls[10];
+
+		memset(nulls, ' ', sizeof(nulls));
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = tc_array_text(workers + start, end - start);
+		values[4] = tc_array_timestamptz(claimed_at + start, end - start);
+		values[5] = CStringGetTextDatum(tc_step_state_name(to));
+		values[6] = TimestampTzGetDatum(tc_session_now());
+		values[7] = tc_text_or_null(reason, &nulls[7]);
+		values[8] = CStringGetTextDatum(tc_session_role());
+		values[9] = tc_text_or_null(tc_session_acting_role(), &nulls[9]);
+		tc_plan_run(&plan_record_move, values, nulls);
+	}
+}
+
+/* ---- questions ----------------------------------------------------------- */
+
+static TcPlan plan_runnable = {
+	.sql =
+	"SELECT EXISTS (SELECT FROM tasker.step_queue q"
+	"  WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN ('r', 'c'))"
+	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT4OID, INT8ARRAYOID},
+};
+
+void
+tc_queue_runnable(const int64 *task_ids, int n, bool *runnable)
+{
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[2];
+		uint64		count;
+
+		end = tc_shard_run_end(task_ids, start, n);
+		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
+		values[1] = tc_array_int64(task_ids + start, end - start);
+		count = tc_plan_run(&plan_runnable, values, NULL);
+		for (uint64 i = 0; i < count; i++)
+			runnable[start + i] = tc_row_bool(i, 1);
+	}
+}
+
+static TcPlan plan_attempts_by_token = {
+	.sql =
+	"SELECT a.task_id, a.step_no, a.claim_token, a.to_state, a.next_retry_at"
+	" FROM unnest($2::bigint[], $3::int[], $4::bigint[]) AS i(task_id, step_no, token)"
+	" JOIN tasker.step_attempts a"
+	"  ON a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	" WHERE a.claim_token = i.token AND a.outcome <> 'lease_expired'",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 4,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID},
+};
+
+int
+tc_attempts_by_token(const TcStepKey *keys, const int64 *tokens, int n, TcPastAttempt **attempts)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			found = 0;
+	int			end;
+
+	*attempts = palloc(sizeof(TcPastAttempt) * Max(n, 1));
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[4];
+		uint64		count;
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		values[3] = tc_array_int64(tokens + start, end - start);
+		count = tc_plan_run(&plan_attempts_by_token, values, NULL);
+		for (uint64 i = 0; i < count && found < n; i++)
+		{
+			TcPastAttempt *attempt = &(*attempts)[found++];
+
+			attempt->key.task_id = tc_row_int64(i, 1);
+			attempt->key.step_no = tc_row_int32(i, 2);
+			attempt->claim_token = tc_row_int64(i, 3);
+			if (!tc_step_state_parse(tc_row_text(i, 4), &attempt->to_state))
+				elog(ERROR, "unknown step state in the history of task " INT64_FORMAT,
+					 attempt->key.task_id);
+			attempt->next_retry_at = tc_row_timestamptz(i, 5);
+		}
+	}
+	return found;
+}

@@ -1,0 +1,116 @@
+/*
+ * step_store.h
+ *	  The queue of live steps and the history of attempts.
+ *
+ * Functions that take several rows want them sorted by (shard_key, task_id,
+ * step_no): tc_step_key_compare().  The lock order is in task_store.h.
+ */
+#ifndef TC_STEP_STORE_H
+#define TC_STEP_STORE_H
+
+#include "store/session.h"
+#include "tasker_core.h"
+
+#define TC_PHASE_WAITING 'w'	/* a join whose parents are not all satisfied */
+#define TC_PHASE_READY 'r'		/* claimable from visible_at on */
+#define TC_PHASE_CLAIMED 'c'	/* in a worker's hands until visible_at */
+
+typedef struct TcStepKey
+{
+	int64		task_id;
+	int32		step_no;
+} TcStepKey;
+
+typedef struct TcQueueRow
+{
+	TcStepKey	key;
+	int32		lane_id;		/* negative while the task is paused */
+	char		phase;
+	bool		waits_for_retry;
+	TimestampTz visible_at;
+	int32		remaining_parents;
+	int32		attempts;
+	int32		max_attempts;
+	int32		attempt_no;
+	int64		claim_token;	/* 0 unless claimed */
+	TimestampTz claimed_at;
+	char	   *worker_id;
+	struct varlena *checkpoint;
+} TcQueueRow;
+
+/* How a claim ended, as it goes into step_attempts. */
+typedef struct TcFailure
+{
+	const struct varlena *error;	/* NULL for a lease that expired */
+	bool		lease_expired;
+	TcStepState to_state;		/* waiting_for_retry or error */
+	TimestampTz next_retry_at;	/* TC_NO_TIME when to_state is error */
+	int32		backoff_request_seconds;	/* -1 = the server asked for nothing */
+} TcFailure;
+
+extern int	tc_step_key_compare(const void *a, const void *b);
+
+/* Locks the live rows among the keys; returns them sorted, in their newest version. */
+extern int	tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows);
+
+/* The same for one row, without waiting: false when it is gone or locked. */
+extern bool tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row);
+
+/* Locks every live row of a task, until no new one appears. */
+extern int	tc_queue_lock_task(int64 task_id, TcQueueRow **rows);
+
+/* New rows; remaining_parents > 0 makes a waiting join. */
+extern void tc_queue_insert(const TcQueueRow *rows, int n);
+
+/* Ends claims with results: the rows leave the queue, the attempts enter the history. */
+extern void tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n);
+
+/* Ends a claim with a failure; the row stays for the retry, or leaves the queue. */
+extern void tc_queue_fail(const TcQueueRow *row, const TcFailure *failure);
+
+/* Records the lost attempts of expired leases that are about to be claimed anew. */
+extern void tc_queue_record_expired(const TcQueueRow *rows, int n);
+
+/*
+ * Counts satisfied parents off waiting joins (satisfied[i] of keys[i]).
+ * Returns the rows in their new form: phase ready where none remains.
+ */
+extern int	tc_queue_count_down(const TcStepKey *keys, const int32 *satisfied, int n,
+								TcQueueRow **rows);
+
+/* Gives claims back; visible from `visible_at` on. */
+extern void tc_queue_release(const TcQueueRow *rows, int n, TimestampTz visible_at);
+
+/* Extends claims to the given lease ends. */
+extern void tc_queue_extend(const TcStepKey *keys, const TimestampTz *lease_until, int n);
+
+/* Turns locked rows into claims of worker_id. */
+extern void tc_queue_claim(const TcQueueRow *rows, const int64 *tokens,
+						   const TimestampTz *lease_until, int n, const char *worker_id);
+
+/* Removes all rows of a task; the caller has locked them. */
+extern void tc_queue_clear(int64 task_id);
+
+/* Records claims that a cancellation ended. */
+extern void tc_step_record_moves(const TcQueueRow *rows, int n, TcStepState to, const char *reason);
+
+/*
+ * Which of the tasks can still run: they have a ready or claimed step.  Sees
+ * everything committed before the call.
+ */
+extern void tc_queue_runnable(const int64 *task_ids, int n, bool *runnable);
+
+/* Who already completed or failed a step with this token; false when nobody did. */
+typedef struct TcPastAttempt
+{
+	TcStepKey	key;
+	int64		claim_token;
+	TcStepState to_state;
+	TimestampTz next_retry_at;
+} TcPastAttempt;
+
+/* The attempts that these tokens made, for tokens whose claim is not live. */
+extern int	tc_attempts_by_token(const TcStepKey *keys, const int64 *tokens, int n,
+								 TcPastAttempt **attempts);
+
+#endif							/* TC_STEP_STORE_H */

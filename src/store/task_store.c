@@ -1,0 +1,379 @@
+/*
+ * task_store.c
+ *	  The tasks table, its history, and idempotency keys.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "errors.h"
+#include "store/plans.h"
+#include "store/shards.h"
+#include "store/task_store.h"
+
+#define TASK_COLUMNS \
+	"t.task_id, t.named_task_id, t.state, t.failed_steps, t.priority, t.run_at, " \
+	"t.started_at, t.finished_at"
+
+#define KEY_HASH_LENGTH 32
+
+static void
+read_task_row(uint64 row, TcTaskRow *task)
+{
+	const char *state = tc_row_text(row, 3);
+
+	task->task_id = tc_row_int64(row, 1);
+	task->named_task_id = tc_row_int32(row, 2);
+	if (!tc_task_state_parse(state, &task->state))
+		tc_raise_corrupt_state("tasker.tasks", task->task_id, psprintf("state \"%s\"", state));
+	task->failed_steps = tc_row_int32(row, 4);
+	task->priority = tc_row_int32(row, 5);
+	task->run_at = tc_row_timestamptz(row, 6);
+	task->started_at = tc_row_timestamptz(row, 7);
+	task->finished_at = tc_row_timestamptz(row, 8);
+}
+
+static TcPlan plan_next_id = {
+	.sql = "SELECT nextval('tasker.task_id_seq')",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+};
+
+int64
+tc_task_next_id(void)
+{
+	tc_plan_run(&plan_next_id, NULL, NULL);
+	return tc_row_int64(0, 1);
+}
+
+static TcPlan plan_insert = {
+	.sql =
+	"INSERT INTO tasker.tasks (task_id, shard_key, named_task_id, state, priority, created_at,"
+	" run_at, context, idempotency_key, initiator, source_system, reason, tags,"
+	" correlation_id, parent_correlation_id, created_by, created_as)"
+	" VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+	" coalesce($13, gen_random_uuid()), $14, $15, $16)",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 16,
+	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID,
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID},
+};
+
+void
+tc_task_insert(int64 task_id, const TcNewTask *task)
+{
+	Datum		values[16];
+	char		nulls[16];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(task_id);
+	values[1] = Int32GetDatum(tc_shard_key(task_id));
+	values[2] = Int32GetDatum(task->named_task_id);
+	values[3] = Int32GetDatum(task->priority);
+	values[4] = TimestampTzGetDatum(tc_session_now());
+	values[5] = TimestampTzGetDatum(task->run_at);
+	nulls[5] = task->run_at == TC_NO_TIME ? 'n' : ' ';
+	values[6] = PointerGetDatum(task->context);
+	values[7] = tc_text_or_null(task->idempotency_key, &nulls[7]);
+	values[8] = tc_text_or_null(task->initiator, &nulls[8]);
+	values[9] = tc_text_or_null(task->source_system, &nulls[9]);
+	values[10] = tc_text_or_null(task->reason, &nulls[10]);
+	values[11] = task->tags;
+	nulls[11] = task->tags == 0 ? 'n' : ' ';
+	values[12] = task->correlation_id;
+	nulls[12] = task->correlation_id == 0 ? 'n' : ' ';
+	values[13] = task->parent_correlation_id;
+	nulls[13] = task->parent_correlation_id == 0 ? 'n' : ' ';
+	values[14] = CStringGetTextDatum(tc_session_role());
+	values[15] = tc_text_or_null(tc_session_acting_role(), &nulls[15]);
+	tc_plan_run(&plan_insert, values, nulls);
+}
+
+/* ---- idempotency keys ---------------------------------------------------- */
+
+static TcPlan plan_take_key = {
+	.sql =
+	"INSERT INTO tasker.idempotency_keys (key_hash, shard_key, task_id, created_at)"
+	" VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 4,
+	.argtypes = {BYTEAOID, INT4OID, INT8OID, TIMESTAMPTZOID},
+};
+
+static TcPlan plan_read_key = {
+	.sql =
+	"SELECT task_id FROM tasker.idempotency_keys WHERE key_hash = $1 AND shard_key = $2",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {BYTEAOID, INT4OID},
+};
+
+int64
+tc_task_claim_key(const uint8 *key_hash, int64 task_id)
+{
+	bytea	   *hash = palloc(VARHDRSZ + KEY_HASH_LENGTH);
+	uint32		prefix;
+	Datum		values[4];
+
+	SET_VARSIZE(hash, VARHDRSZ + KEY_HASH_LENGTH);
+	memcpy(VARDATA(hash), key_hash, KEY_HASH_LENGTH);
+	memcpy(&prefix, key_hash, sizeof(prefix));
+	values[0] = PointerGetDatum(hash);
+	values[1] = Int32GetDatum((int32) (prefix % (uint32) tc_shard_count()));
+	values[2] = Int64GetDatum(task_id);
+	values[3] = TimestampTzGetDatum(tc_session_now());
+
+	/*
+	 * Whoever took the key first may roll back while we look: then the key is
+	 * free again, and it is our turn to take it.
+	 */
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (tc_plan_run(&plan_take_key, values, NULL) == 1)
+			return 0;
+		if (tc_plan_run(&plan_read_key, values, NULL) == 1)
+			return tc_row_int64(0, 1);
+	}
+}
+
+/* ---- reading and locking ------------------------------------------------- */
+
+int
+tc_task_id_compare(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+	int32		xs = tc_shard_key(x);
+	int32		ys = tc_shard_key(y);
+
+	if (xs != ys)
+		return xs < ys ? -1 : 1;
+	return (x > y) - (x < y);
+}
+
+int
+tc_task_ids_sort_unique(int64 *task_ids, int n)
+{
+	int			unique = 0;
+
+	qsort(task_ids, n, sizeof(int64), tc_task_id_compare);
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || task_ids[i] != task_ids[i - 1])
+			task_ids[unique++] = task_ids[i];
+	}
+	return unique;
+}
+
+/* The id is the first member of a row, so that one comparison serves both. */
+const TcTaskRow *
+tc_task_find(const TcTaskRow *rows, int n, int64 task_id)
+{
+	StaticAssertStmt(offsetof(TcTaskRow, task_id) == 0, "task_id comes first");
+	return bsearch(&task_id, rows, n, sizeof(TcTaskRow), tc_task_id_compare);
+}
+
+static TcPlan plan_read = {
+	.sql =
+	"SELECT " TASK_COLUMNS " FROM tasker.tasks t WHERE t.task_id = $1 AND t.shard_key = $2",
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
+
+bool
+tc_task_read(int64 task_id, TcTaskRow *row)
+{
+	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+
+	if (tc_plan_run(&plan_read, values, NULL) == 0)
+		return false;
+	read_task_row(0, row);
+	return true;
+}
+
+/* Runs one of the statements that take a shard and a list of its tasks. */
+static int
+read_batch(TcPlan *plan, const int64 *task_ids, int n, TcTaskRow **rows)
+{
+	int			found = 0;
+	int			end;
+
+	*rows = palloc(sizeof(TcTaskRow) * Max(n, 1));
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[2];
+		uint64		count;
+
+		end = tc_shard_run_end(task_ids, start, n);
+		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
+		values[1] = tc_array_int64(task_ids + start, end - start);
+		count = tc_plan_run(plan, values, NULL);
+		for (uint64 i = 0; i < count; i++)
+			read_task_row(i, &(*rows)[found++]);
+	}
+	return found;
+}
+
+#define BATCH_SQL \
+	"SELECT " TASK_COLUMNS \
+	" FROM unnest($2::bigint[]) AS i(task_id)" \
+	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1" \
+	" ORDER BY t.task_id"
+
+#define BATCH_PLAN(suffix) { \
+	.sql = BATCH_SQL suffix, \
+	.kind = TC_WRITE, \
+	.expect = SPI_OK_SELECT, \
+	.nargs = 2, \
+	.argtypes = {INT4OID, INT8ARRAYOID}, \
+}
+
+static TcPlan plan_read_latest = BATCH_PLAN("");
+static TcPlan plan_lock = BATCH_PLAN(" FOR NO KEY UPDATE OF t");
+static TcPlan plan_lock_skip = BATCH_PLAN(" FOR NO KEY UPDATE OF t SKIP LOCKED");
+
+int
+tc_task_read_latest(const int64 *task_ids, int n, TcTaskRow **rows)
+{
+	return read_batch(&plan_read_latest, task_ids, n, rows);
+}
+
+int
+tc_task_lock(const int64 *task_ids, int n, bool skip_locked, TcTaskRow **rows)
+{
+	return read_batch(skip_locked ? &plan_lock_skip : &plan_lock, task_ids, n, rows);
+}
+
+/* ---- moves --------------------------------------------------------------- */
+
+/*
+ * started_at is set when the task first runs, finished_at whenever it ends, and
+ * cleared when it runs again.
+ */
+static TcPlan plan_move = {
+	.sql =
+	"WITH moved AS ("
+	" UPDATE tasker.tasks t SET state = i.to_state,"
+	"  started_at = CASE WHEN i.to_state = 'in_progress' THEN coalesce(t.started_at, $5) ELSE t.started_at END,"
+	"  finished_at = CASE WHEN i.to_state IN ('pending', 'in_progress') THEN NULL ELSE $5 END"
+	" FROM unnest($2::bigint[], $3::text[], $4::text[]) AS i(task_id, from_state, to_state)"
+	" WHERE t.task_id = i.task_id AND t.shard_key = $1"
+	" RETURNING t.task_id, t.shard_key, i.from_state, i.to_state)"
+	"INSERT INTO tasker.task_transitions"
+	" (task_id, shard_key, from_state, to_state, moved_at, reason, recorded_by, recorded_as)"
+	" SELECT m.task_id, m.shard_key, m.from_state, m.to_state, $5, $6, $7, $8 FROM moved m",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 8,
+	.argtypes = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID,
+		TEXTOID, TEXTOID, TEXTOID},
+};
+
+void
+tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason)
+{
+	int64	   *task_ids = palloc(sizeof(int64) * Max(n, 1));
+	const char **from = palloc(sizeof(char *) * Max(n, 1));
+	const char **to = palloc(sizeof(char *) * Max(n, 1));
+	int			end;
+
+	for (int i = 0; i < n; i++)
+	{
+		Assert(tc_task_move(moves[i].from, moves[i].to) == TC_MOVE_LEGAL);
+		task_ids[i] = moves[i].task_id;
+		from[i] = tc_task_state_name(moves[i].from);
+		to[i] = tc_task_state_name(moves[i].to);
+	}
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[8];
+		char		nulls[8];
+
+		memset(nulls, ' ', sizeof(nulls));
+		end = tc_shard_run_end(task_ids, start, n);
+		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
+		values[1] = tc_array_int64(task_ids + start, end - start);
+		values[2] = tc_array_text(from + start, end - start);
+		values[3] = tc_array_text(to + start, end - start);
+		values[4] = TimestampTzGetDatum(tc_session_now());
+		values[5] = tc_text_or_null(reason, &nulls[5]);
+		values[6] = CStringGetTextDatum(tc_session_role());
+		values[7] = tc_text_or_null(tc_session_acting_role(), &nulls[7]);
+		if (tc_plan_run(&plan_move, values, nulls) != end - start)
+			elog(ERROR, "a locked task row vanished");
+	}
+}
+
+static TcPlan plan_add_failed = {
+	.sql =
+	"UPDATE tasker.tasks SET failed_steps = failed_steps + $3 WHERE task_id = $1 AND shard_key = $2",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID},
+};
+
+void
+tc_task_add_failed(int64 task_id, int32 failed_steps)
+{
+	Datum		values[3] = {
+		Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id)), Int32GetDatum(failed_steps)
+	};
+
+	if (tc_plan_run(&plan_add_failed, values, NULL) != 1)
+		elog(ERROR, "task " INT64_FORMAT " vanished under its lock", task_id);
+}
+
+static TcPlan plan_start = {
+	.sql =
+	"WITH locked AS MATERIALIZED ("
+	" SELECT t.task_id FROM unnest($2::bigint[]) AS i(task_id)"
+	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1"
+	" WHERE t.state = 'pending' ORDER BY t.task_id FOR NO KEY UPDATE OF t SKIP LOCKED),"
+	"started AS ("
+	" UPDATE tasker.tasks t SET state = 'in_progress', started_at = $3"
+	" FROM locked l WHERE t.task_id = l.task_id AND t.shard_key = $1"
+	" RETURNING t.task_id)"
+	"INSERT INTO tasker.task_transitions"
+	" (task_id, shard_key, from_state, to_state, moved_at, recorded_by, recorded_as)"
+	" SELECT s.task_id, $1, 'pending', 'in_progress', $3, $4, $5 FROM started s RETURNING task_id",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT_RETURNING,
+	.nargs = 5,
+	.argtypes = {INT4OID, INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID, TEXTOID},
+};
+
+int
+tc_task_start(int64 *task_ids, int n)
+{
+	int			started = 0;
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[5];
+		char		nulls[5];
+		uint64		count;
+
+		memset(nulls, ' ', sizeof(nulls));
+		end = tc_shard_run_end(task_ids, start, n);
+		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
+		values[1] = tc_array_int64(task_ids + start, end - start);
+		values[2] = TimestampTzGetDatum(tc_session_now());
+		values[3] = CStringGetTextDatum(tc_session_role());
+		values[4] = tc_text_or_null(tc_session_acting_role(), &nulls[4]);
+		count = tc_plan_run(&plan_start, values, nulls);
+		for (uint64 i = 0; i < count; i++)
+			task_ids[started++] = tc_row_int64(i, 1);
+	}
+	return started;
+}

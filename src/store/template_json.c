@@ -1,0 +1,500 @@
+/*
+ * template_json.c
+ *	  The one place that knows how templates are written.
+ *
+ * The tables below are the definition of both dialects.  In each, our spelling
+ * of a field stands before the others, so that it wins.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/jsonb.h"
+
+#include "errors.h"
+#include "store/json_hash.h"
+#include "store/template_json.h"
+#include "store/template_reader.h"
+
+#define TC_MAX_TEMPLATE_STEPS	100000
+#define TC_MAX_TEMPLATE_DEPTH	100
+
+/* A wait longer than a year is a mistake, and this keeps sums of times in range. */
+#define TC_MAX_DELAY_MS			(INT64CONST(365) * 24 * 60 * 60 * 1000)
+
+#define NOT_PUBLISHED "stored, but nothing is published for it by this version"
+#define NO_EFFECT "stored, but it has no effect"
+
+/* ---- vocabulary ---------------------------------------------------------- */
+
+static const char *const identity_strategies[] = {
+#define X(id, name) [TC_IDENTITY_##id] = name,
+	TC_IDENTITY_STRATEGIES(X)
+#undef X
+	NULL
+};
+
+static const char *const backoff_strategies[] = {
+#define X(id, name) [TC_BACKOFF_##id] = name,
+	TC_BACKOFF_STRATEGIES(X)
+#undef X
+	NULL
+};
+
+/* The first word of each is the default, and the one that this version supports. */
+static const char *const step_types[] = {
+	"standard", "decision", "deferred_convergence", "batchable", "batch_worker", NULL
+};
+static const char *const trigger_rules[] = {
+	"all_satisfied", "none_failed", "one_satisfied", "all_done", NULL
+};
+static const char *const step_failure_rules[] = {"fail", "skip", "continue", NULL};
+static const char *const task_failure_rules[] = {"continue", "fail_fast", NULL};
+
+/* ---- keys of a step ------------------------------------------------------ */
+
+typedef enum StepField
+{
+	STEP_NAME,
+	STEP_DESCRIPTION,
+	STEP_TYPE,
+	STEP_DEPENDS_ON,
+	STEP_CALLABLE,
+	STEP_METHOD,
+	STEP_RESOLVER,
+	STEP_INITIALIZATION,
+	STEP_RETRYABLE,
+	STEP_MAX_ATTEMPTS,
+	STEP_BACKOFF,
+	STEP_BACKOFF_BASE_MS,
+	STEP_MAX_BACKOFF_MS,
+	STEP_JITTER,
+	STEP_TIMEOUT_SECONDS,
+	STEP_PRIORITY,
+	STEP_QUEUE,
+	STEP_TRIGGER_RULE,
+	STEP_ON_FAILURE,
+	STEP_FIELD_COUNT
+} StepField;
+
+static const char handler_block[] = "handler";
+static const char retry_block[] = "retry";
+
+static const TcFieldName step_fields[] = {
+	[STEP_NAME] = {NULL, "name"},
+	[STEP_DESCRIPTION] = {NULL, "description"},
+	[STEP_TYPE] = {NULL, "type"},
+	[STEP_DEPENDS_ON] = {NULL, "depends_on"},
+	[STEP_CALLABLE] = {handler_block, "callable"},
+	[STEP_METHOD] = {handler_block, "method"},
+	[STEP_RESOLVER] = {handler_block, "resolver"},
+	[STEP_INITIALIZATION] = {handler_block, "initialization"},
+	[STEP_RETRYABLE] = {retry_block, "retryable"},
+	[STEP_MAX_ATTEMPTS] = {retry_block, "max_attempts"},
+	[STEP_BACKOFF] = {retry_block, "backoff"},
+	[STEP_BACKOFF_BASE_MS] = {retry_block, "backoff_base_ms"},
+	[STEP_MAX_BACKOFF_MS] = {retry_block, "max_backoff_ms"},
+	[STEP_JITTER] = {retry_block, "jitter"},
+	[STEP_TIMEOUT_SECONDS] = {NULL, "timeout_seconds"},
+	[STEP_PRIORITY] = {NULL, "priority"},
+	[STEP_QUEUE] = {NULL, "queue"},
+	[STEP_TRIGGER_RULE] = {NULL, "trigger_rule"},
+	[STEP_ON_FAILURE] = {NULL, "on_failure"},
+};
+
+static const TcKey handler_keys[] = {
+	{.name = "callable", .field = STEP_CALLABLE, .read = tc_read_text, .min = 1},
+	{.name = "method", .field = STEP_METHOD, .read = tc_read_text, .min = 1},
+	{.name = "resolver", .field = STEP_RESOLVER, .read = tc_read_text, .min = 1},
+	{.name = "initialization", .field = STEP_INITIALIZATION, .read = tc_read_object},
+	{.name = NULL}
+};
+
+static const TcKey retry_keys[] = {
+	{.name = "retryable", .field = STEP_RETRYABLE, .read = tc_read_bool},
+	{.name = "max_attempts", .field = STEP_MAX_ATTEMPTS, .read = tc_read_attempts,
+	.min = 1, .max = TC_MAX_MAX_ATTEMPTS},
+	{.name = "backoff", .field = STEP_BACKOFF, .read = tc_read_word, .words = backoff_strategies},
+	{.name = "backoff_base_ms", .field = STEP_BACKOFF_BASE_MS, .read = tc_read_integer,
+	.max = TC_MAX_DELAY_MS},
+	{.name = "max_backoff_ms", .field = STEP_MAX_BACKOFF_MS, .read = tc_read_integer,
+	.max = TC_MAX_DELAY_MS},
+	{.name = "jitter", .field = STEP_JITTER, .read = tc_read_number, .max = 1},
+
+	{.name = "default_retryable", .field = STEP_RETRYABLE, .read = tc_read_bool},
+	{.name = "limit", .field = STEP_MAX_ATTEMPTS, .read = tc_read_attempts,
+	.min = 1, .max = TC_MAX_MAX_ATTEMPTS, .numeric_text = true},
+	{.name = "default_retry_limit", .field = STEP_MAX_ATTEMPTS, .read = tc_read_attempts,
+	.min = 1, .max = TC_MAX_MAX_ATTEMPTS, .numeric_text = true},
+	{.name = "initial_delay", .field = STEP_BACKOFF_BASE_MS, .read = tc_read_seconds,
+	.max = TC_MAX_DELAY_MS, .numeric_text = true},
+	{.name = "max_delay", .field = STEP_MAX_BACKOFF_MS, .read = tc_read_seconds,
+	.max = TC_MAX_DELAY_MS, .numeric_text = true},
+	{.name = NULL}
+};
+
+static const TcKey step_keys[] = {
+	{.name = "name", .field = STEP_NAME, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
+	{.name = "description", .field = STEP_DESCRIPTION, .read = tc_read_text},
+	{.name = "type", .field = STEP_TYPE, .read = tc_read_word,
+	.words = step_types, .supported = 1},
+	{.name = "depends_on", .field = STEP_DEPENDS_ON, .read = tc_read_references,
+	.accumulates = true},
+	{.name = handler_block, .nested = handler_keys},
+	{.name = retry_block, .nested = retry_keys},
+	{.name = "timeout_seconds", .field = STEP_TIMEOUT_SECONDS, .read = tc_read_integer,
+	.min = 1, .max = PG_INT32_MAX},
+	{.name = "priority", .field = STEP_PRIORITY, .read = tc_read_integer,
+	.min = PG_INT16_MIN, .max = PG_INT16_MAX},
+	{.name = "queue", .field = STEP_QUEUE, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
+	{.name = "trigger_rule", .field = STEP_TRIGGER_RULE, .read = tc_read_word,
+	.words = trigger_rules, .supported = 1},
+	{.name = "on_failure", .field = STEP_ON_FAILURE, .read = tc_read_word,
+	.words = step_failure_rules, .supported = 1},
+
+	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
+	.words = step_types, .supported = 1},
+	{.name = "dependencies", .field = STEP_DEPENDS_ON, .read = tc_read_references,
+	.accumulates = true},
+	{.name = "depends_on_step", .field = STEP_DEPENDS_ON, .read = tc_read_reference,
+	.accumulates = true},
+	{.name = "depends_on_steps", .field = STEP_DEPENDS_ON, .read = tc_read_references,
+	.accumulates = true},
+	{.name = "handler_class", .field = STEP_CALLABLE, .read = tc_read_text, .min = 1},
+	{.name = "handler_config", .field = STEP_INITIALIZATION, .read = tc_read_object},
+	{.name = "default_retryable", .field = STEP_RETRYABLE, .read = tc_read_bool},
+	{.name = "default_retry_limit", .field = STEP_MAX_ATTEMPTS, .read = tc_read_attempts,
+	.min = 1, .max = TC_MAX_MAX_ATTEMPTS, .numeric_text = true},
+
+	{.name = "batch_config", .read = tc_read_unsupported},
+	{.name = "concurrency", .read = tc_read_unsupported},
+	{.name = "delay_seconds", .read = tc_read_unsupported},
+	{.name = "lifecycle", .read = tc_read_unsupported},
+	{.name = "result_schema", .read = tc_read_unsupported},
+	{.name = "run_at", .read = tc_read_unsupported},
+	{.name = "when", .read = tc_read_unsupported},
+
+	{.name = "composition", .read = tc_read_kept},
+	{.name = "custom_events", .read = tc_read_kept},
+	{.name = "dependent_system", .read = tc_read_kept},
+	{.name = "loaded_from", .read = tc_read_kept},
+	{.name = "metadata", .read = tc_read_kept},
+	{.name = "publishes_events", .read = tc_read_kept, .note = NOT_PUBLISHED},
+	{.name = "retry_backoff", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "skippable", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "system_dependencies", .read = tc_read_kept},
+	{.name = "system_dependency", .read = tc_read_kept},
+	{.name = NULL}
+};
+
+/* ---- keys of a template -------------------------------------------------- */
+
+typedef enum TemplateField
+{
+	TEMPLATE_NAMESPACE,
+	TEMPLATE_NAME,
+	TEMPLATE_VERSION,
+	TEMPLATE_DESCRIPTION,
+	TEMPLATE_IDENTITY,
+	TEMPLATE_ON_FAILURE,
+	TEMPLATE_STEPS,				/* read, but written step by step */
+	TEMPLATE_FIELD_COUNT
+} TemplateField;
+
+static const TcFieldName template_fields[] = {
+	[TEMPLATE_NAMESPACE] = {NULL, "namespace"},
+	[TEMPLATE_NAME] = {NULL, "name"},
+	[TEMPLATE_VERSION] = {NULL, "version"},
+	[TEMPLATE_DESCRIPTION] = {NULL, "description"},
+	[TEMPLATE_IDENTITY] = {NULL, "identity_strategy"},
+	[TEMPLATE_ON_FAILURE] = {NULL, "on_failure"},
+};
+
+static const TcKey template_keys[] = {
+	{.name = "namespace", .field = TEMPLATE_NAMESPACE, .read = tc_read_name,
+	.max = TC_NAME_MAX_CHARS, .forbidden = '/'},
+	{.name = "name", .field = TEMPLATE_NAME, .read = tc_read_name,
+	.max = TC_NAME_MAX_CHARS, .forbidden = '@'},
+	{.name = "version", .field = TEMPLATE_VERSION, .read = tc_read_version,
+	.max = TC_VERSION_MAX_CHARS},
+	{.name = "description", .field = TEMPLATE_DESCRIPTION, .read = tc_read_text},
+	{.name = "identity_strategy", .field = TEMPLATE_IDENTITY, .read = tc_read_word,
+	.words = identity_strategies},
+	{.name = "on_failure", .field = TEMPLATE_ON_FAILURE, .read = tc_read_word,
+	.words = task_failure_rules, .supported = 1},
+	{.name = "steps", .field = TEMPLATE_STEPS, .read = tc_read_array},
+
+	{.name = "namespace_name", .field = TEMPLATE_NAMESPACE, .read = tc_read_name,
+	.max = TC_NAME_MAX_CHARS, .forbidden = '/'},
+	{.name = "step_templates", .field = TEMPLATE_STEPS, .read = tc_read_array},
+
+	{.name = "concurrency", .read = tc_read_unsupported},
+	{.name = "input_schema", .read = tc_read_unsupported},
+	{.name = "lifecycle", .read = tc_read_unsupported},
+	{.name = "schema", .read = tc_read_unsupported},
+
+	{.name = "composition", .read = tc_read_kept},
+	{.name = "custom_events", .read = tc_read_kept},
+	{.name = "default_dependent_system", .read = tc_read_kept},
+	{.name = "dependent_system", .read = tc_read_kept},
+	{.name = "domain_events", .read = tc_read_kept},
+	{.name = "handler_config", .read = tc_read_kept},
+	{.name = "loaded_from", .read = tc_read_kept},
+	{.name = "metadata", .read = tc_read_kept},
+	{.name = "module_namespace", .read = tc_read_kept},
+	{.name = "named_steps", .read = tc_read_kept},
+	{.name = "system_dependencies", .read = tc_read_kept},
+	{.name = "system_dependency", .read = tc_read_kept},
+	{.name = "task_handler", .read = tc_read_kept},
+	{.name = "task_handler_class", .read = tc_read_kept},
+
+	{.name = "environments", .read = tc_read_kept,
+	.note = "stored, but not merged: the client merges its environment before it registers"},
+	{.name = "publishes_events", .read = tc_read_kept, .note = NOT_PUBLISHED},
+
+	/* blocks of settings that templates of the older dialect carry */
+	{.name = "constraints", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "default_context", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "default_options", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "error_handling", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "events", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "monitoring", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "performance", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "retry_backoff", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "security", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "settings", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "task_config", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "testing", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = "workflow_config", .read = tc_read_kept, .note = NO_EFFECT},
+	{.name = NULL}
+};
+
+/* ---- reading ------------------------------------------------------------- */
+
+static void check_depth(const Jsonb *json);
+static JsonbValue *read_template(TcReader *reader, const Jsonb *json, TcTemplate *template);
+static void require_name(TcReader *reader, const TcPath *parent, const TcValue *name);
+static void read_steps(TcReader *reader, const TcValue *steps, TcTemplate *template);
+static List *read_step(TcReader *reader, const TcPath *path, const JsonbValue *json,
+					   TcStep *step);
+static void enter_step_name(TcReader *reader, const TcPath *path, const char *name);
+static void fill_step(TcStep *step, const TcValue *values);
+static void fill_backoff(TcReader *reader, const TcPath *path, TcValue *values,
+						 TcBackoffPolicy *backoff);
+static const struct varlena *handler_config(const TcValue *initialization);
+
+void
+tc_template_parse(const struct varlena *json, TcDefinition *definition)
+{
+	const Jsonb *document = (const Jsonb *) json;
+	TcTemplate *template = palloc0(sizeof(TcTemplate));
+	TcReader	reader;
+	JsonbValue *normal_form = NULL;
+
+	check_depth(document);
+	tc_reader_begin(&reader);
+	if (JB_ROOT_IS_OBJECT(document))
+		normal_form = read_template(&reader, document, template);
+	else
+	{
+		TcPath		path = {.key = "template"};
+
+		tc_fault(&reader, &path, "must be an object");
+	}
+
+	memset(definition, 0, sizeof(TcDefinition));
+	definition->faults = reader.faults;
+	definition->warnings = reader.warnings;
+	definition->namespace_name = template->namespace_name;
+	definition->name = template->name;
+	if (reader.faults == NIL)
+	{
+		definition->template = template;
+		definition->normal_form = (struct varlena *) JsonbValueToJsonb(normal_form);
+		definition->hash = tc_json_hash(definition->normal_form);
+	}
+}
+
+/* What is nested too deeply would be refused by others that have to read it. */
+static void
+check_depth(const Jsonb *json)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(unconstify(JsonbContainer *, &json->root));
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	int			depth = 0;
+	int			deepest = 0;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token == WJB_BEGIN_OBJECT || token == WJB_BEGIN_ARRAY)
+			depth++;
+		else if (token == WJB_END_OBJECT || token == WJB_END_ARRAY)
+			depth--;
+		deepest = Max(deepest, depth);
+	}
+	if (deepest > TC_MAX_TEMPLATE_DEPTH)
+		tc_raise_limit("nesting depth of the template", deepest, TC_MAX_TEMPLATE_DEPTH,
+					   "Pass deeply nested data in the context of the task, not in the template.");
+}
+
+static JsonbValue *
+read_template(TcReader *reader, const Jsonb *json, TcTemplate *template)
+{
+	TcValue		values[TEMPLATE_FIELD_COUNT] = {0};
+	TcValue		steps;
+
+	pushJsonbValue(&reader->output, WJB_BEGIN_OBJECT, NULL);
+	tc_read_keys(reader, NULL, unconstify(JsonbContainer *, &json->root), template_keys, values);
+	require_name(reader, NULL, &values[TEMPLATE_NAME]);
+
+	/* what identifies a version is always written, so that a reader need not know the defaults */
+	if (values[TEMPLATE_NAMESPACE].key == NULL)
+		tc_value_set_text(&values[TEMPLATE_NAMESPACE], TC_DEFAULT_NAMESPACE);
+	if (values[TEMPLATE_VERSION].key == NULL)
+		tc_value_set_text(&values[TEMPLATE_VERSION], TC_DEFAULT_VERSION);
+
+	template->namespace_name = tc_value_text(&values[TEMPLATE_NAMESPACE], TC_DEFAULT_NAMESPACE);
+	template->name = values[TEMPLATE_NAME].text;
+	template->version = tc_value_text(&values[TEMPLATE_VERSION], TC_DEFAULT_VERSION);
+	template->identity = tc_value_integer(&values[TEMPLATE_IDENTITY], TC_IDENTITY_ALWAYS_UNIQUE);
+
+	steps = values[TEMPLATE_STEPS];
+	tc_write_fields(reader, template_fields, values, TEMPLATE_STEPS);
+	read_steps(reader, &steps, template);
+	return pushJsonbValue(&reader->output, WJB_END_OBJECT, NULL);
+}
+
+static void
+require_name(TcReader *reader, const TcPath *parent, const TcValue *name)
+{
+	TcPath		path = {.parent = parent, .key = "name"};
+
+	if (name->key == NULL)
+		tc_fault(reader, &path, "missing");
+}
+
+static void
+read_steps(TcReader *reader, const TcValue *steps, TcTemplate *template)
+{
+	TcPath		path = {.key = steps->key != NULL ? steps->key->name : "steps"};
+	JsonbContainer *array = tc_json_array(&steps->json);
+	List	  **references;
+
+	if (steps->key == NULL)
+		tc_fault(reader, &path, "missing");
+	else if (array != NULL && JsonContainerSize(array) == 0)
+		tc_fault(reader, &path, "must hold at least one step");
+	if (array == NULL || JsonContainerSize(array) == 0)
+		return;
+	if (JsonContainerSize(array) > TC_MAX_TEMPLATE_STEPS)
+		tc_raise_limit("number of steps in the template", JsonContainerSize(array),
+					   TC_MAX_TEMPLATE_STEPS, "Split the workflow into several templates.");
+
+	template->nsteps = JsonContainerSize(array);
+	template->steps = palloc0(sizeof(TcStep) * template->nsteps);
+	references = palloc(sizeof(List *) * template->nsteps);
+
+	tc_write_key(reader, "steps");
+	pushJsonbValue(&reader->output, WJB_BEGIN_ARRAY, NULL);
+	for (int32 i = 0; i < template->nsteps; i++)
+	{
+		TcPath		here = {.parent = &path, .index = i};
+
+		CHECK_FOR_INTERRUPTS();
+		reader->node = i;
+		references[i] = read_step(reader, &here, getIthJsonbValueFromContainer(array, i),
+								  &template->steps[i]);
+	}
+	pushJsonbValue(&reader->output, WJB_END_ARRAY, NULL);
+	tc_template_link(reader, &path, template, references);
+}
+
+/* Returns what the step depends on. */
+static List *
+read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *step)
+{
+	TcValue		values[STEP_FIELD_COUNT] = {0};
+	JsonbContainer *object = tc_json_object(json);
+
+	if (object == NULL)
+	{
+		tc_fault(reader, path, "must be an object, not %s", tc_json_describe(json));
+		return NIL;
+	}
+	pushJsonbValue(&reader->output, WJB_BEGIN_OBJECT, NULL);
+	tc_read_keys(reader, path, object, step_keys, values);
+	require_name(reader, path, &values[STEP_NAME]);
+	if (values[STEP_NAME].text != NULL)
+		enter_step_name(reader, path, values[STEP_NAME].text);
+	fill_backoff(reader, path, values, &step->backoff);
+	fill_step(step, values);
+	tc_write_fields(reader, step_fields, values, STEP_FIELD_COUNT);
+	pushJsonbValue(&reader->output, WJB_END_OBJECT, NULL);
+	return values[STEP_DEPENDS_ON].references;
+}
+
+static void
+enter_step_name(TcReader *reader, const TcPath *path, const char *name)
+{
+	TcStepName *entry = tc_step_name(reader, name);
+	TcPath		here = {.parent = path, .key = "name"};
+
+	if (entry->node >= 0)
+		tc_fault(reader, &here, "duplicate step %s, which is at %s[%d] already",
+				 tc_quote_name(name), path->parent->key, entry->node);
+	else
+		entry->node = reader->node;
+}
+
+static void
+fill_step(TcStep *step, const TcValue *values)
+{
+	step->name = values[STEP_NAME].text;
+	step->queue = tc_value_text(&values[STEP_QUEUE], TC_DEFAULT_QUEUE);
+	step->priority = tc_value_integer(&values[STEP_PRIORITY], 0);
+	step->handler_class = values[STEP_CALLABLE].text;
+	step->handler_method = values[STEP_METHOD].text;
+	step->handler_resolver = values[STEP_RESOLVER].text;
+	step->handler_config = handler_config(&values[STEP_INITIALIZATION]);
+	step->retryable = tc_value_integer(&values[STEP_RETRYABLE], true);
+	step->max_attempts = tc_value_integer(&values[STEP_MAX_ATTEMPTS], TC_DEFAULT_MAX_ATTEMPTS);
+	step->timeout_seconds = tc_value_integer(&values[STEP_TIMEOUT_SECONDS], 0);
+}
+
+/* A base above the cap is capped; that is worth a warning where it was written. */
+static void
+fill_backoff(TcReader *reader, const TcPath *path, TcValue *values, TcBackoffPolicy *backoff)
+{
+	TcValue    *base = &values[STEP_BACKOFF_BASE_MS];
+
+	backoff->strategy = tc_value_integer(&values[STEP_BACKOFF], TC_BACKOFF_EXPONENTIAL);
+	backoff->base_ms = tc_value_integer(base, TC_DEFAULT_BACKOFF_BASE_MS);
+	backoff->max_ms = tc_value_integer(&values[STEP_MAX_BACKOFF_MS], TC_DEFAULT_MAX_BACKOFF_MS);
+	backoff->jitter = tc_value_number(&values[STEP_JITTER], TC_DEFAULT_JITTER);
+
+	if (backoff->base_ms <= backoff->max_ms)
+		return;
+	if (base->key != NULL)
+	{
+		TcPath		retry = {.parent = path, .key = retry_block};
+		TcPath		here = {.parent = &retry, .key = base->key->name};
+
+		tc_warn(reader, &here, INT64_FORMAT " ms is more than the longest backoff, "
+				INT64_FORMAT " ms, which is used instead", backoff->base_ms, backoff->max_ms);
+		tc_value_set_integer(base, backoff->max_ms);
+	}
+	backoff->base_ms = backoff->max_ms;
+}
+
+static const struct varlena *
+handler_config(const TcValue *initialization)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	json = initialization->json;
+
+	if (json.type != jbvNull)
+		return (struct varlena *) JsonbValueToJsonb(&json);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	return (struct varlena *) JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}

@@ -1,0 +1,251 @@
+/*
+ * view_store.c
+ *	  One task as it is: every step with its state, whether it has a row or not.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "domain/retry.h"
+#include "domain/states.h"
+#include "domain/step_status.h"
+#include "store/plans.h"
+#include "store/template_store.h"
+#include "store/view_store.h"
+
+static TcPlan plan_queue = {
+	.sql =
+	"SELECT q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at, q.claimed_at,"
+	" q.remaining_parents, q.attempts, q.max_attempts, q.attempt_no"
+	" FROM tasker.step_queue q WHERE q.task_id = $1 AND q.shard_key = $2 ORDER BY q.step_no",
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
+
+static void
+read_queue(TcTaskView *view, bool *waits_for_retry)
+{
+	int64		task_id = view->task.task_id;
+	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+	uint64		count = tc_plan_run(&plan_queue, values, NULL);
+
+	view->live_rows = (int32) count;
+	for (uint64 i = 0; i < count; i++)
+	{
+		int32		step_no = tc_row_int32(i, 1);
+		TcStepView *step;
+
+		if (step_no < 1 || step_no > view->template->nsteps)
+		{
+			view->foreign_rows++;
+			continue;
+		}
+		step = &view->steps[step_no - 1];
+		step->live = true;
+		step->lane_id = tc_row_int32(i, 2);
+		step->paused = step->lane_id < 0;
+		step->phase = tc_row_char(i, 3);
+		waits_for_retry[step_no - 1] = tc_row_bool(i, 4);
+		step->visible_at = tc_row_timestamptz(i, 5);
+		step->claimed_at = tc_row_timestamptz(i, 6);
+		step->remaining_parents = tc_row_int32(i, 7);
+		step->attempts = tc_row_int32(i, 8);
+		step->max_attempts = tc_row_int32(i, 9);
+		step->attempt_no = tc_row_int32(i, 10);
+	}
+}
+
+/*
+ * Claims that ended without being an attempt count only as the time of a claim:
+ * they come with attempt_no 0.
+ */
+static TcPlan plan_history = {
+	.sql =
+	"SELECT h.step_no, h.attempt_no, h.attempt, h.outcome, h.to_state, h.claimed_at, h.finished_at,"
+	" h.backoff_request_seconds FROM ("
+	" SELECT a.step_no, a.attempt_no, a.attempt, a.outcome, a.to_state, a.claimed_at, a.finished_at,"
+	"  a.backoff_request_seconds"
+	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2"
+	" UNION ALL"
+	" SELECT m.step_no, 0, 0, '', m.to_state, m.claimed_at, m.moved_at, NULL"
+	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2) h"
+	" ORDER BY h.step_no, h.attempt_no",
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
+
+static void
+read_attempt(uint64 row, TcStepView *step)
+{
+	const char *outcome = tc_row_text(row, 4);
+	TimestampTz claimed_at = tc_row_timestamptz(row, 6);
+	int32		attempt_no = tc_row_int32(row, 2);
+
+	if (step->last_attempted_at == TC_NO_TIME || claimed_at > step->last_attempted_at)
+		step->last_attempted_at = claimed_at;
+	if (attempt_no == 0)
+		return;
+
+	step->history_rows++;
+	step->numbering_broken = step->numbering_broken || attempt_no != step->history_rows;
+	step->continued_after_end = step->continued_after_end || step->completions > 0;
+	step->last_attempt_no = attempt_no;
+	step->history_attempts = tc_row_int32(row, 3);
+	if (!tc_step_state_parse(tc_row_text(row, 5), &step->last_outcome))
+		elog(ERROR, "unknown step state in the history");
+	step->finished_at = tc_row_timestamptz(row, 7);
+	step->backoff_request_seconds = tc_row_isnull(row, 8) ? -1 : tc_row_int32(row, 8);
+	if (strcmp(outcome, "completed") == 0)
+		step->completions++;
+	else
+		step->last_failure_at = step->finished_at;
+}
+
+static void
+read_history(TcTaskView *view)
+{
+	int64		task_id = view->task.task_id;
+	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+	uint64		count = tc_plan_run(&plan_history, values, NULL);
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		int32		step_no = tc_row_int32(i, 1);
+
+		CHECK_FOR_INTERRUPTS();
+		if (step_no >= 1 && step_no <= view->template->nsteps)
+			read_attempt(i, &view->steps[step_no - 1]);
+	}
+}
+
+static void
+derive_states(TcTaskView *view, const bool *waits_for_retry)
+{
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		TcStepView *step = &view->steps[node];
+		TcStepFacts facts = {
+			.live = step->live,
+			.claimed = step->live && step->phase == TC_PHASE_CLAIMED,
+			.waits_for_retry = waits_for_retry[node],
+			.attempted = step->history_rows > 0,
+			.last_outcome = step->last_outcome,
+			.task_state = view->task.state,
+		};
+
+		step->state = tc_step_state_of(&facts);
+		if (step->live && step->claimed_at != TC_NO_TIME)
+			step->last_attempted_at = step->claimed_at;
+		if (!step->live)
+			step->attempts = step->history_attempts;
+		if (!tc_step_state_is_ended(step->state))
+			step->finished_at = TC_NO_TIME;
+	}
+}
+
+bool
+tc_view_load(int64 task_id, TcTaskView *view)
+{
+	bool	   *waits_for_retry;
+
+	memset(view, 0, sizeof(*view));
+	if (!tc_task_read(task_id, &view->task))
+		return false;
+	view->template = tc_template_get(view->task.named_task_id);
+	view->steps = palloc0(sizeof(TcStepView) * view->template->nsteps);
+	waits_for_retry = palloc0(sizeof(bool) * view->template->nsteps);
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		TcStepView *step = &view->steps[node];
+
+		step->max_attempts = view->template->steps[node].max_attempts;
+		step->visible_at = step->claimed_at = TC_NO_TIME;
+		step->last_failure_at = step->last_attempted_at = step->finished_at = TC_NO_TIME;
+		step->backoff_request_seconds = -1;
+	}
+	read_queue(view, waits_for_retry);
+	read_history(view);
+	derive_states(view, waits_for_retry);
+	return true;
+}
+
+int32
+tc_view_satisfied_parents(const TcTaskView *view, int32 node)
+{
+	const TcDag *dag = &view->template->dag;
+	int32		satisfied = 0;
+
+	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
+	{
+		if (tc_step_state_satisfies(view->steps[dag->parents[p]].state))
+			satisfied++;
+	}
+	return satisfied;
+}
+
+bool
+tc_view_is_ready(const TcTaskView *view, int32 node)
+{
+	const TcStepView *step = &view->steps[node];
+
+	return step->live && step->phase == TC_PHASE_READY && !step->paused &&
+		step->visible_at <= tc_session_now() &&
+		tc_retry_eligible(false, view->template->steps[node].retryable,
+						  step->attempts, step->max_attempts);
+}
+
+static TcPlan plan_transitions = {
+	.sql =
+	"SELECT t.from_state, t.to_state FROM tasker.task_transitions t"
+	" WHERE t.task_id = $1 AND t.shard_key = $2 ORDER BY t.transition_id",
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
+
+int
+tc_view_transitions(int64 task_id, TcTransition **transitions)
+{
+	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+	int			count = (int) tc_plan_run(&plan_transitions, values, NULL);
+
+	*transitions = palloc(sizeof(TcTransition) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		if (!tc_task_state_parse(tc_row_text(i, 1), &(*transitions)[i].from) ||
+			!tc_task_state_parse(tc_row_text(i, 2), &(*transitions)[i].to))
+			elog(ERROR, "unknown task state in the history of task " INT64_FORMAT, task_id);
+	}
+	return count;
+}
+
+/* Looks at every task there is: for checks, not for the daily work. */
+static TcPlan plan_task_ids = {
+	.sql =
+	"(SELECT t.task_id FROM tasker.tasks t WHERE t.finished_at IS NULL)"
+	" UNION ALL"
+	"(SELECT t.task_id FROM tasker.tasks t WHERE t.finished_at IS NOT NULL"
+	"  ORDER BY t.task_id DESC LIMIT $1)",
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+
+int
+tc_view_task_ids(int64 max_tasks, int64 **task_ids)
+{
+	Datum		values[1] = {Int64GetDatum(max_tasks)};
+	uint64		count = tc_plan_run(&plan_task_ids, values, max_tasks < 0 ? "n" : NULL);
+
+	*task_ids = palloc(sizeof(int64) * Max(count, 1));
+	for (uint64 i = 0; i < count; i++)
+		(*task_ids)[i] = tc_row_int64(i, 1);
+	return (int) count;
+}

@@ -1,0 +1,72 @@
+/*
+ * view_store.h
+ *	  One task as it is: every step with its state, whether it has a row or not.
+ *
+ * Read under the caller's snapshot, so all parts belong together.
+ */
+#ifndef TC_VIEW_STORE_H
+#define TC_VIEW_STORE_H
+
+#include "domain/template.h"
+#include "store/step_store.h"
+#include "store/task_store.h"
+
+typedef struct TcStepView
+{
+	TcStepState state;
+	bool		live;			/* has a queue row */
+	char		phase;			/* of the queue row */
+	bool		paused;
+	int32		lane_id;
+	TimestampTz visible_at;
+	TimestampTz claimed_at;
+	int32		remaining_parents;
+	int32		attempts;		/* since the last reset */
+	int32		max_attempts;
+	int32		attempt_no;		/* by the queue row */
+
+	/* from the history */
+	int32		history_rows;
+	int32		history_attempts;	/* attempt of the newest row */
+	int32		last_attempt_no;
+	int32		completions;
+	bool		numbering_broken;	/* attempt_no is not 1, 2, 3, ... */
+	bool		continued_after_end;	/* a row follows a completion */
+	TcStepState last_outcome;	/* to_state of the newest row */
+	TimestampTz last_failure_at;
+	TimestampTz last_attempted_at;
+	TimestampTz finished_at;
+	int32		backoff_request_seconds;	/* of the newest row, -1 = none */
+} TcStepView;
+
+typedef struct TcTaskView
+{
+	TcTaskRow	task;
+	const TcTemplate *template;
+	TcStepView *steps;			/* template->nsteps of them, by step_no */
+	int32		live_rows;
+	int32		foreign_rows;	/* queue rows with a step_no outside the template */
+} TcTaskView;
+
+/* False when there is no such task. */
+extern bool tc_view_load(int64 task_id, TcTaskView *view);
+
+/* Parents that satisfy their child. */
+extern int32 tc_view_satisfied_parents(const TcTaskView *view, int32 node);
+
+/* The step's time has come, and everything else that it takes to be claimed. */
+extern bool tc_view_is_ready(const TcTaskView *view, int32 node);
+
+/* The chain of the task's state changes, oldest first. */
+typedef struct TcTransition
+{
+	TcTaskState from;
+	TcTaskState to;
+} TcTransition;
+
+extern int	tc_view_transitions(int64 task_id, TcTransition **transitions);
+
+/* Ids for verify_all: every unfinished task, then the newest finished ones up to max_tasks (-1 = all). */
+extern int	tc_view_task_ids(int64 max_tasks, int64 **task_ids);
+
+#endif							/* TC_VIEW_STORE_H */

@@ -1,0 +1,578 @@
+/* tasker_core--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION tasker_core" to load this file. \quit
+
+-- ---------------------------------------------------------------------------
+-- The schema.  Made here, so that nobody can have prepared it, and owned, like
+-- everything in it, by whoever installs the extension.
+-- ---------------------------------------------------------------------------
+
+CREATE SCHEMA tasker AUTHORIZATION @extowner@;
+
+COMMENT ON SCHEMA tasker IS 'workflow orchestration inside the database (extension tasker_core)';
+
+-- ---------------------------------------------------------------------------
+-- Settings that belong to the data, not to the server.
+-- ---------------------------------------------------------------------------
+
+-- No row means the default, so that a restored row never meets one that the
+-- script made.
+CREATE TABLE tasker.settings (
+	name	text PRIMARY KEY CHECK (name IN ('shard_count')),
+	value	text NOT NULL
+);
+
+COMMENT ON TABLE tasker.settings IS 'settings stored with the data: shard_count (absent = 1), fixed once the first task exists';
+
+-- ---------------------------------------------------------------------------
+-- Templates: a version is immutable once registered.
+-- ---------------------------------------------------------------------------
+
+CREATE SEQUENCE tasker.namespace_id_seq AS int;
+CREATE SEQUENCE tasker.named_task_id_seq AS int;
+CREATE SEQUENCE tasker.named_step_id_seq AS int;
+CREATE SEQUENCE tasker.lane_id_seq AS int;
+
+CREATE TABLE tasker.task_namespaces (
+	namespace_id	int PRIMARY KEY DEFAULT nextval('tasker.namespace_id_seq'),
+	name			text NOT NULL UNIQUE,
+	description		text,
+	created_at		timestamptz NOT NULL
+);
+
+COMMENT ON TABLE tasker.task_namespaces IS 'namespaces: who owns templates, and which workers serve them';
+
+CREATE TABLE tasker.named_tasks (
+	named_task_id		int PRIMARY KEY DEFAULT nextval('tasker.named_task_id_seq'),
+	namespace_id		int NOT NULL REFERENCES tasker.task_namespaces,
+	name				text NOT NULL,
+	version				text NOT NULL,
+	identity_strategy	text NOT NULL CHECK (identity_strategy IN ('always_unique', 'strict', 'caller_provided')),
+	step_count			int NOT NULL CHECK (step_count BETWEEN 1 AND 999999),
+	definition			jsonb NOT NULL,
+	definition_hash		bytea NOT NULL,
+	created_at			timestamptz NOT NULL,
+	created_by			text NOT NULL,
+	UNIQUE (namespace_id, name, version)
+);
+
+COMMENT ON TABLE tasker.named_tasks IS 'templates, one row a version';
+COMMENT ON COLUMN tasker.named_tasks.definition IS 'the template in normal form: our spelling, defaults left out as they were, descriptive keys kept';
+COMMENT ON COLUMN tasker.named_tasks.definition_hash IS 'SHA-256 of the normal form: equal content is the same version';
+
+CREATE TABLE tasker.named_steps (
+	named_step_id		int PRIMARY KEY DEFAULT nextval('tasker.named_step_id_seq'),
+	named_task_id		int NOT NULL REFERENCES tasker.named_tasks,
+	step_no				int NOT NULL,
+	name				text NOT NULL,
+	queue				text NOT NULL,
+	priority			int NOT NULL,
+	handler_class		text,
+	handler_method		text,
+	handler_resolver	text,
+	handler_config		jsonb NOT NULL,
+	retryable			boolean NOT NULL,
+	max_attempts		int NOT NULL CHECK (max_attempts BETWEEN 1 AND 100),
+	backoff				text NOT NULL CHECK (backoff IN ('exponential', 'linear', 'fibonacci', 'none')),
+	backoff_base_ms		bigint NOT NULL CHECK (backoff_base_ms >= 0),
+	max_backoff_ms		bigint NOT NULL CHECK (max_backoff_ms >= 0),
+	jitter				float8 NOT NULL CHECK (jitter BETWEEN 0 AND 1),
+	timeout_seconds		int CHECK (timeout_seconds > 0),
+	UNIQUE (named_task_id, step_no),
+	UNIQUE (named_task_id, name)
+);
+
+COMMENT ON TABLE tasker.named_steps IS 'the steps of each template version';
+COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
+
+CREATE TABLE tasker.named_step_edges (
+	named_task_id	int NOT NULL REFERENCES tasker.named_tasks,
+	from_step_no	int NOT NULL,
+	to_step_no		int NOT NULL,
+	PRIMARY KEY (named_task_id, to_step_no, from_step_no),
+	CHECK (from_step_no < to_step_no)
+);
+
+COMMENT ON TABLE tasker.named_step_edges IS 'which step waits for which: to_step_no depends on from_step_no';
+
+-- A lane is what a claim can choose by: one template, one queue, one priority.
+-- Several rows may stand for the same three, because two transactions may each
+-- add theirs without waiting for the other; claims look at all of them.
+CREATE TABLE tasker.lanes (
+	lane_id			int PRIMARY KEY DEFAULT nextval('tasker.lane_id_seq'),
+	named_task_id	int NOT NULL REFERENCES tasker.named_tasks,
+	queue			text NOT NULL,
+	task_priority	int NOT NULL,
+	priority		smallint NOT NULL
+);
+
+COMMENT ON TABLE tasker.lanes IS 'what claims choose by: template, queue and effective priority; a few rows a template';
+COMMENT ON COLUMN tasker.lanes.priority IS 'priority of the task plus that of the step, clamped to smallint';
+
+-- ---------------------------------------------------------------------------
+-- Tasks and their live steps.
+--
+-- Every task-keyed table carries shard_key = task_id % shard_count, last in its
+-- primary key, and every statement names it.
+-- ---------------------------------------------------------------------------
+
+-- task_id * 1000000 + step_no has to fit a bigint.
+CREATE SEQUENCE tasker.task_id_seq AS bigint MAXVALUE 9223372036853;
+
+-- One insert and two updates a task (started, finished).  The room that
+-- fillfactor leaves keeps both updates HOT: no index names what they change.
+CREATE TABLE tasker.tasks (
+	task_id					bigint NOT NULL CHECK (task_id BETWEEN 1 AND 9223372036853),
+	shard_key				int NOT NULL,
+	named_task_id			int NOT NULL,
+	state					text NOT NULL CHECK (state IN ('pending', 'in_progress', 'complete', 'error', 'cancelled', 'resolved_manually')),
+	priority				int NOT NULL,
+	failed_steps			int NOT NULL DEFAULT 0 CHECK (failed_steps >= 0),
+	created_at				timestamptz NOT NULL,
+	run_at					timestamptz,
+	started_at				timestamptz,
+	finished_at				timestamptz,
+	context					jsonb NOT NULL,
+	idempotency_key			text,
+	initiator				text,
+	source_system			text,
+	reason					text,
+	tags					text[],
+	correlation_id			uuid NOT NULL,
+	parent_correlation_id	uuid,
+	created_by				text NOT NULL,
+	created_as				text,
+	PRIMARY KEY (task_id, shard_key),
+	CHECK ((finished_at IS NOT NULL) = (state NOT IN ('pending', 'in_progress')))
+) WITH (fillfactor = 50);
+
+COMMENT ON TABLE tasker.tasks IS 'one row a task';
+COMMENT ON COLUMN tasker.tasks.failed_steps IS 'steps in state error now; counted under the lock of this row';
+COMMENT ON COLUMN tasker.tasks.created_by IS 'the role that logged in';
+COMMENT ON COLUMN tasker.tasks.created_as IS 'the role it acted as, where that was another';
+
+-- What is live, and nothing else: a row is born when its step becomes ready (a
+-- join, that is a step with two or more parents, with its task) and deleted
+-- when the step ends, so the table stays small whatever the history.
+CREATE TABLE tasker.step_queue (
+	task_id				bigint NOT NULL,
+	step_no				int NOT NULL,
+	shard_key			int NOT NULL,
+	lane_id				int NOT NULL,
+	phase				"char" NOT NULL CHECK (phase IN ('w', 'r', 'c')),
+	waits_for_retry		boolean NOT NULL,
+	visible_at			timestamptz NOT NULL,
+	remaining_parents	int NOT NULL CHECK (remaining_parents >= 0),
+	attempts			int NOT NULL CHECK (attempts >= 0),
+	max_attempts		int NOT NULL,
+	attempt_no			int NOT NULL CHECK (attempt_no >= attempts),
+	claim_token			bigint,
+	claimed_at			timestamptz,
+	worker_id			text,
+	checkpoint			jsonb,
+	PRIMARY KEY (task_id, step_no, shard_key),
+	CHECK ((phase = 'w') = (remaining_parents > 0)),
+	CHECK (phase = 'r' OR NOT waits_for_retry),
+	CHECK ((phase = 'c') = (claim_token IS NOT NULL)),
+	CHECK ((phase = 'c') = (claimed_at IS NOT NULL)),
+	CHECK ((phase = 'c') = (worker_id IS NOT NULL)),
+	CHECK (attempts <= max_attempts)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+		autovacuum_vacuum_cost_delay = 0);
+
+COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
+COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
+COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at)';
+COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
+COMMENT ON COLUMN tasker.step_queue.visible_at IS 'ready since, retry not before, or lease until';
+COMMENT ON COLUMN tasker.step_queue.attempts IS 'attempts that ended since the last reset, measured against max_attempts';
+COMMENT ON COLUMN tasker.step_queue.attempt_no IS 'attempts that ended, ever: numbers the history';
+
+-- The order of claims.  remaining_parents and attempts stay out of every index,
+-- so that counting down a join is a HOT update.
+CREATE INDEX step_queue_claim_idx ON tasker.step_queue
+	(shard_key, lane_id, phase, visible_at, task_id, step_no);
+
+-- ---------------------------------------------------------------------------
+-- History: inserted once, never updated.
+-- ---------------------------------------------------------------------------
+
+CREATE TABLE tasker.step_attempts (
+	task_id					bigint NOT NULL,
+	step_no					int NOT NULL,
+	attempt_no				int NOT NULL CHECK (attempt_no >= 1),
+	shard_key				int NOT NULL,
+	attempt					int NOT NULL CHECK (attempt BETWEEN 1 AND attempt_no),
+	outcome					text NOT NULL CHECK (outcome IN ('completed', 'failed', 'lease_expired')),
+	to_state				text NOT NULL CHECK (to_state IN ('complete', 'waiting_for_retry', 'error')),
+	worker_id				text NOT NULL,
+	claim_token				bigint NOT NULL,
+	claimed_at				timestamptz NOT NULL,
+	finished_at				timestamptz NOT NULL,
+	results					jsonb,
+	error					jsonb,
+	next_retry_at			timestamptz,
+	backoff_request_seconds	int,
+	recorded_by				text NOT NULL,
+	recorded_as				text,
+	PRIMARY KEY (task_id, step_no, attempt_no, shard_key),
+	CHECK ((outcome = 'completed') = (to_state = 'complete')),
+	CHECK ((outcome = 'completed') = (results IS NOT NULL))
+);
+
+COMMENT ON TABLE tasker.step_attempts IS 'one row an attempt that ended';
+COMMENT ON COLUMN tasker.step_attempts.attempt IS 'number of the attempt since the last reset, as claim_steps gave it';
+COMMENT ON COLUMN tasker.step_attempts.attempt_no IS 'number of the attempt, ever';
+COMMENT ON COLUMN tasker.step_attempts.to_state IS 'state of the step after it';
+
+-- Moves of a step that ended a claim without being an attempt.
+CREATE SEQUENCE tasker.step_move_id_seq AS bigint;
+
+CREATE TABLE tasker.step_moves (
+	move_id			bigint NOT NULL DEFAULT nextval('tasker.step_move_id_seq'),
+	task_id			bigint NOT NULL,
+	step_no			int NOT NULL,
+	shard_key		int NOT NULL,
+	from_state		text NOT NULL,
+	to_state		text NOT NULL,
+	worker_id		text,
+	claimed_at		timestamptz,
+	moved_at		timestamptz NOT NULL,
+	reason			text,
+	recorded_by		text NOT NULL,
+	recorded_as		text,
+	PRIMARY KEY (task_id, step_no, move_id, shard_key)
+);
+
+COMMENT ON TABLE tasker.step_moves IS 'state changes of steps that are no attempt: a claim given back, a claim cancelled';
+
+CREATE SEQUENCE tasker.task_transition_id_seq AS bigint;
+
+CREATE TABLE tasker.task_transitions (
+	transition_id	bigint NOT NULL DEFAULT nextval('tasker.task_transition_id_seq'),
+	task_id			bigint NOT NULL,
+	shard_key		int NOT NULL,
+	from_state		text NOT NULL,
+	to_state		text NOT NULL,
+	moved_at		timestamptz NOT NULL,
+	reason			text,
+	metadata		jsonb,
+	recorded_by		text NOT NULL,
+	recorded_as		text,
+	PRIMARY KEY (task_id, transition_id, shard_key)
+);
+
+COMMENT ON TABLE tasker.task_transitions IS 'every change of a task''s state after its creation: who, when and why';
+
+-- Keys outlive their tasks.  Sharded by the key, not by the task.
+CREATE TABLE tasker.idempotency_keys (
+	key_hash		bytea NOT NULL,
+	shard_key		int NOT NULL,
+	task_id			bigint NOT NULL,
+	created_at		timestamptz NOT NULL,
+	PRIMARY KEY (key_hash, shard_key)
+);
+
+COMMENT ON TABLE tasker.idempotency_keys IS 'which task a key made: SHA-256 of namespace, task name and key (or context, for strict identity)';
+
+-- ---------------------------------------------------------------------------
+-- Workers.
+-- ---------------------------------------------------------------------------
+
+CREATE TABLE tasker.workers (
+	worker_id		text PRIMARY KEY,
+	first_seen_at	timestamptz NOT NULL,
+	last_seen_at	timestamptz NOT NULL,
+	role			text NOT NULL
+) WITH (fillfactor = 70);
+
+COMMENT ON TABLE tasker.workers IS 'who claims and sends heartbeats; last_seen_at is at most about ten seconds behind';
+
+-- ---------------------------------------------------------------------------
+-- Functions: templates.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.register_task_template(template jsonb)
+	RETURNS TABLE (named_task_id int, namespace text, name text, version text, created boolean, warnings text[])
+	AS 'MODULE_PATHNAME', 'tasker_register_task_template' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.register_task_template(jsonb) IS
+	'registers a template version; the same content again gives the same id, other content under the same version is refused';
+
+CREATE FUNCTION tasker.validate_task_template(template jsonb) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'tasker_validate_task_template' LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION tasker.validate_task_template(jsonb) IS
+	'the warnings that registering a template would give; raises like it, stores nothing';
+
+CREATE FUNCTION tasker.get_task_template(name text, namespace text DEFAULT 'default', version text DEFAULT NULL)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'tasker_get_task_template' LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.get_task_template(text, text, text) IS
+	'a registered template in normal form; without a version the highest by semantic versioning';
+
+CREATE FUNCTION tasker.list_task_templates(namespace text DEFAULT NULL)
+	RETURNS TABLE (named_task_id int, namespace text, name text, version text, description text, step_count int, created_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_list_task_templates' LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.list_task_templates(text) IS
+	'every version of every template, of one namespace or of all, by namespace, name and version';
+
+-- ---------------------------------------------------------------------------
+-- Functions: tasks.
+-- ---------------------------------------------------------------------------
+
+-- Locks: with an identity, the key; sessions that race for one key wait for the first.
+CREATE FUNCTION tasker.create_task(name text, context jsonb DEFAULT '{}', namespace text DEFAULT 'default',
+	version text DEFAULT NULL, idempotency_key text DEFAULT NULL, priority int DEFAULT 0,
+	run_at timestamptz DEFAULT NULL, initiator text DEFAULT NULL, source_system text DEFAULT NULL,
+	reason text DEFAULT NULL, tags text[] DEFAULT NULL, correlation_id uuid DEFAULT NULL,
+	parent_correlation_id uuid DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, created boolean, step_count int, state text)
+	AS 'MODULE_PATHNAME', 'tasker_create_task' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.create_task(text, jsonb, text, text, text, int, timestamptz, text, text, text, text[], uuid, uuid) IS
+	'creates a task of a template (NULL version: the highest) in this transaction; a task with the same identity is returned with created false. Errors: TC001 unknown template, 22004 null name, 22023 context no object, 22008 infinite run_at, TC023 too large';
+
+-- Locks: every queue row of the task, in order, then the task row.
+CREATE FUNCTION tasker.cancel_task(task_id bigint, reason text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_cancel_task' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.cancel_task(bigint, text) IS
+	'cancels a task and every step of it that has not ended, and fences the workers that hold any; false when it is cancelled already. Errors: TC002 unknown task, TC012 the task is complete or resolved';
+
+-- ---------------------------------------------------------------------------
+-- Functions: the verbs of workers.
+-- ---------------------------------------------------------------------------
+
+-- Locks: the queue rows claimed, and the rows of tasks it starts; passes over what others hold, so it never waits.
+CREATE FUNCTION tasker.claim_steps(worker_id text, max_steps int DEFAULT 1, namespaces text[] DEFAULT NULL,
+	lease_seconds float8 DEFAULT 60, task_id bigint DEFAULT NULL, task_names text[] DEFAULT NULL,
+	queues text[] DEFAULT NULL, shard_keys int[] DEFAULT NULL)
+	RETURNS TABLE (workflow_step_id bigint, task_id bigint, claim_token bigint, attempt int, max_attempts int,
+		namespace text, task_name text, task_version text, step_name text, handler_class text, handler_config jsonb,
+		task_context jsonb, dependency_results jsonb, inputs jsonb, checkpoint jsonb, priority int,
+		correlation_id uuid, timeout_seconds int, lease_expires_at timestamptz, handler_method text,
+		handler_resolver text, queue text)
+	AS 'MODULE_PATHNAME', 'tasker_claim_steps' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.claim_steps(text, int, text[], float8, bigint, text[], text[], int[]) IS
+	'claims up to max_steps ready steps, highest priority first, then oldest, for lease_seconds (0.1 to 86400); each row is all a worker needs. task_names are namespace/name or namespace/name@version; NULL filters mean all. Errors: 22004, 22023, TC023 more than 10000 steps';
+
+-- Locks: the queue row, the joins behind it, then the task row where nothing became ready.
+CREATE FUNCTION tasker.complete_step(workflow_step_id bigint, claim_token bigint, results jsonb)
+	RETURNS TABLE (task_id bigint, task_state text, steps_ready int, status text)
+	AS 'MODULE_PATHNAME', 'tasker_complete_step' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.complete_step(bigint, bigint, jsonb) IS
+	'stores the results of a claimed step and makes its children ready; the same token again is quiet, status already_completed. Errors: TC011 the claim is not held any more, TC003 unknown step, 22004 null results (JSON null is a result)';
+
+CREATE FUNCTION tasker.complete_steps(workflow_step_ids bigint[], claim_tokens bigint[], results jsonb[])
+	RETURNS TABLE (workflow_step_id bigint, status text, task_id bigint, task_state text, steps_ready int)
+	AS 'MODULE_PATHNAME', 'tasker_complete_steps' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.complete_steps(bigint[], bigint[], jsonb[]) IS
+	'completes a batch in a constant number of statements; status of each item is completed, already_completed, lease_lost or not_found, and one bad item does not spoil the batch. Errors: 22004 null element, 22023 unequal lengths or an id twice, TC023 more than 10000';
+
+-- Locks: the queue row; when the step fails for good, then the task row.
+CREATE FUNCTION tasker.fail_step(workflow_step_id bigint, claim_token bigint, error jsonb,
+	retryable boolean DEFAULT true, retry_after_seconds float8 DEFAULT NULL)
+	RETURNS TABLE (step_state text, next_retry_at timestamptz, task_state text)
+	AS 'MODULE_PATHNAME', 'tasker_fail_step' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.fail_step(bigint, bigint, jsonb, boolean, float8) IS
+	'ends an attempt with an error: retried iff retryable, the step is retryable and attempts are left, after retry_after_seconds (at most tasker_core.max_retry_after) or the step''s backoff; else the step is in error. Errors: TC011, TC003, 22004, 22008, 22023';
+
+-- Locks: the queue rows.
+CREATE FUNCTION tasker.heartbeat(worker_id text, workflow_step_ids bigint[], claim_tokens bigint[],
+	lease_seconds float8 DEFAULT 60)
+	RETURNS TABLE (workflow_step_id bigint)
+	AS 'MODULE_PATHNAME', 'tasker_heartbeat' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.heartbeat(text, bigint[], bigint[], float8) IS
+	'extends leases to lease_seconds from now (never beyond the step''s timeout), records the worker alive, and returns the steps whose claim is lost. Errors: 22004, 22023, TC023';
+
+-- Locks: the queue rows.
+CREATE FUNCTION tasker.release_steps(workflow_step_ids bigint[], claim_tokens bigint[], delay_seconds float8 DEFAULT 0)
+	RETURNS int
+	AS 'MODULE_PATHNAME', 'tasker_release_steps' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.release_steps(bigint[], bigint[], float8) IS
+	'gives claims back without counting an attempt, claimable again after delay_seconds; returns how many were held. Errors: 22004, 22023, TC023';
+
+-- ---------------------------------------------------------------------------
+-- Functions: questions.  They lock nothing.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.get_step_readiness_status(task_id bigint, step_ids bigint[] DEFAULT NULL)
+	RETURNS TABLE (workflow_step_id bigint, task_id bigint, named_step_id int, name text, current_state text,
+		dependencies_satisfied boolean, retry_eligible boolean, ready_for_execution boolean,
+		last_failure_at timestamptz, next_retry_at timestamptz, total_parents int, completed_parents int,
+		attempts int, max_attempts int, backoff_request_seconds int, last_attempted_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_get_step_readiness_status' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.get_step_readiness_status(bigint, bigint[]) IS
+	'every step of a task with its state and whether it can run now, and why not; step_ids chooses rows and changes none. An unknown task has no rows';
+
+CREATE FUNCTION tasker.get_step_readiness_status_batch(task_ids bigint[])
+	RETURNS TABLE (workflow_step_id bigint, task_id bigint, named_step_id int, name text, current_state text,
+		dependencies_satisfied boolean, retry_eligible boolean, ready_for_execution boolean,
+		last_failure_at timestamptz, next_retry_at timestamptz, total_parents int, completed_parents int,
+		attempts int, max_attempts int, backoff_request_seconds int, last_attempted_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_get_step_readiness_status_batch' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION tasker.get_step_readiness_status_batch(bigint[]) IS
+	'get_step_readiness_status of several tasks';
+
+CREATE FUNCTION tasker.get_task_execution_context(task_id bigint)
+	RETURNS TABLE (task_id bigint, named_task_id int, status text, total_steps bigint, pending_steps bigint,
+		in_progress_steps bigint, completed_steps bigint, failed_steps bigint, ready_steps bigint,
+		execution_status text, recommended_action text, completion_percentage numeric, health_status text,
+		waiting_for_retry_steps bigint, cancelled_steps bigint, skipped_steps bigint)
+	AS 'MODULE_PATHNAME', 'tasker_get_task_execution_context' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.get_task_execution_context(bigint) IS
+	'how a task is doing: steps per state, what it waits for, what to do about it. An unknown task has no row';
+
+CREATE FUNCTION tasker.get_task_execution_contexts_batch(task_ids bigint[])
+	RETURNS TABLE (task_id bigint, named_task_id int, status text, total_steps bigint, pending_steps bigint,
+		in_progress_steps bigint, completed_steps bigint, failed_steps bigint, ready_steps bigint,
+		execution_status text, recommended_action text, completion_percentage numeric, health_status text,
+		waiting_for_retry_steps bigint, cancelled_steps bigint, skipped_steps bigint)
+	AS 'MODULE_PATHNAME', 'tasker_get_task_execution_contexts_batch' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.get_task_execution_contexts_batch(bigint[]) IS
+	'get_task_execution_context of several tasks';
+
+CREATE FUNCTION tasker.verify_task(task_id bigint)
+	RETURNS TABLE (workflow_step_id bigint, violation text)
+	AS 'MODULE_PATHNAME', 'tasker_verify_task' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.verify_task(bigint) IS
+	'what is wrong with a task; no rows when every invariant holds (workflow_step_id is null where it is the task itself)';
+
+CREATE FUNCTION tasker.verify_all(max_tasks int DEFAULT 1000)
+	RETURNS TABLE (task_id bigint, workflow_step_id bigint, violation text)
+	AS 'MODULE_PATHNAME', 'tasker_verify_all' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.verify_all(int) IS
+	'verify_task of every unfinished task and of the newest finished ones up to max_tasks (NULL: of all)';
+
+-- ---------------------------------------------------------------------------
+-- Functions: arithmetic.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.calculate_backoff(strategy text, attempt int, base_ms bigint DEFAULT 1000,
+	max_ms bigint DEFAULT 30000, jitter float8 DEFAULT 0, seed bigint DEFAULT NULL) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'tasker_calculate_backoff' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION tasker.calculate_backoff(text, int, bigint, bigint, float8, bigint) IS
+	'milliseconds before the next attempt: exponential base*2^(attempt-1), linear base*attempt, fibonacci base*fib(attempt), none 0; capped at max_ms, then +/- jitter drawn from seed (NULL seed: no jitter), then kept within 0 and max_ms. The function that decides real retries. Errors: 22023, 22004';
+
+CREATE FUNCTION tasker.library_version() RETURNS text
+	AS 'MODULE_PATHNAME', 'tasker_library_version' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION tasker.library_version() IS
+	'version of the loaded library; equals that of the extension unless one of the two was upgraded alone';
+
+-- ---------------------------------------------------------------------------
+-- Views for people and programs.
+-- ---------------------------------------------------------------------------
+
+-- Every step of every task, whether it has a row or not.  Conditions on task_id
+-- reach the indexes of all four tables.
+CREATE VIEW tasker.workflow_steps AS
+SELECT t.task_id,
+	t.task_id * 1000000 + s.step_no AS workflow_step_id,
+	s.step_no,
+	s.named_step_id,
+	s.name,
+	CASE
+		WHEN q.phase = 'c' THEN 'in_progress'
+		WHEN q.waits_for_retry THEN 'waiting_for_retry'
+		WHEN q.phase IS NOT NULL THEN 'pending'
+		WHEN a.to_state IN ('complete', 'error') THEN a.to_state
+		WHEN t.state IN ('cancelled', 'resolved_manually') THEN 'cancelled'
+		ELSE 'pending'
+	END AS state,
+	coalesce(q.attempts, a.attempt, 0) AS attempts,
+	s.max_attempts,
+	greatest(-32768, least(32767, t.priority::bigint + s.priority))::int AS priority,
+	s.queue,
+	q.remaining_parents,
+	CASE WHEN q.phase <> 'w' THEN q.visible_at END AS visible_at,
+	coalesce(q.worker_id, a.worker_id) AS worker_id,
+	CASE WHEN q.phase = 'c' THEN q.visible_at END AS lease_expires_at,
+	a.results,
+	a.error AS last_error,
+	q.checkpoint,
+	coalesce(q.claimed_at, a.claimed_at) AS started_at,
+	CASE WHEN q.phase IS NULL AND a.to_state IN ('complete', 'error') THEN a.finished_at END AS finished_at
+FROM tasker.tasks t
+JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
+LEFT JOIN tasker.step_queue q
+	ON q.task_id = t.task_id AND q.step_no = s.step_no AND q.shard_key = t.shard_key
+LEFT JOIN LATERAL (
+	SELECT h.to_state, h.attempt, h.worker_id, h.claimed_at, h.finished_at, h.results, h.error
+	FROM tasker.step_attempts h
+	WHERE h.task_id = t.task_id AND h.step_no = s.step_no AND h.shard_key = t.shard_key
+	ORDER BY h.attempt_no DESC LIMIT 1) a ON true;
+
+COMMENT ON VIEW tasker.workflow_steps IS 'every step of every task with its present state; filter by task_id';
+
+-- ---------------------------------------------------------------------------
+-- Dump and restore: a restored database goes on working.
+-- ---------------------------------------------------------------------------
+
+SELECT pg_catalog.pg_extension_config_dump('tasker.settings', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.task_namespaces', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.named_tasks', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.named_steps', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.named_step_edges', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.lanes', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.tasks', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.step_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.step_attempts', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.step_moves', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.task_transitions', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.idempotency_keys', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.workers', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.namespace_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.named_task_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.named_step_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.lane_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.task_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.task_transition_id_seq', '');
+
+-- ---------------------------------------------------------------------------
+-- Owner and privileges: whoever installs the extension owns it, and nobody else
+-- has any right.
+-- ---------------------------------------------------------------------------
+
+ALTER TABLE tasker.settings OWNER TO @extowner@;
+ALTER TABLE tasker.task_namespaces OWNER TO @extowner@;
+ALTER TABLE tasker.named_tasks OWNER TO @extowner@;
+ALTER TABLE tasker.named_steps OWNER TO @extowner@;
+ALTER TABLE tasker.named_step_edges OWNER TO @extowner@;
+ALTER TABLE tasker.lanes OWNER TO @extowner@;
+ALTER TABLE tasker.tasks OWNER TO @extowner@;
+ALTER TABLE tasker.step_queue OWNER TO @extowner@;
+ALTER TABLE tasker.step_attempts OWNER TO @extowner@;
+ALTER TABLE tasker.step_moves OWNER TO @extowner@;
+ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
+ALTER TABLE tasker.idempotency_keys OWNER TO @extowner@;
+ALTER TABLE tasker.workers OWNER TO @extowner@;
+ALTER VIEW tasker.workflow_steps OWNER TO @extowner@;
+ALTER SEQUENCE tasker.namespace_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.named_task_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.named_step_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.lane_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.task_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tasker FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO @extowner@ WITH GRANT OPTION;
