@@ -20,10 +20,16 @@ COMMENT ON SCHEMA tasker IS 'workflow orchestration inside the database (extensi
 -- script made.
 CREATE TABLE tasker.settings (
 	name	text PRIMARY KEY CHECK (name IN ('shard_count')),
-	value	text NOT NULL
+	value	text NOT NULL,
+	CHECK (name <> 'shard_count' OR value::int BETWEEN 1 AND 1024)
 );
 
-COMMENT ON TABLE tasker.settings IS 'settings stored with the data: shard_count (absent = 1), fixed once the first task exists';
+-- Fixed now: every row that is written from here on depends on it.
+INSERT INTO tasker.settings (name, value)
+SELECT 'shard_count', pg_catalog.current_setting('tasker_core.shard_count', true)
+WHERE pg_catalog.current_setting('tasker_core.shard_count', true) <> '1';
+
+COMMENT ON TABLE tasker.settings IS 'settings stored with the data: shard_count (absent = 1), fixed by tasker_core.shard_count at CREATE EXTENSION';
 
 -- ---------------------------------------------------------------------------
 -- Templates: a version is immutable once registered.

@@ -14,6 +14,7 @@ int			tc_guc_notify = TC_NOTIFY_TASKS;
 double		tc_guc_max_retry_after = 3600.0;
 double		tc_guc_clock_offset = 0.0;
 int			tc_guc_max_payload_kb = 16 * 1024;
+int			tc_guc_shard_count = 1;
 
 static const struct config_enum_entry notify_levels[] = {
 	{"off", TC_NOTIFY_OFF, false},
@@ -66,5 +67,10 @@ tc_guc_init(void)
 							NULL,
 							&tc_guc_max_payload_kb, 16 * 1024, 1, 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.shard_count",
+							"How many shards CREATE EXTENSION lays tasks out in.",
+							"Stored in tasker.settings then; without effect on an extension that exists.",
+							&tc_guc_shard_count, 1, 1, 1024,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("tasker_core");
 }

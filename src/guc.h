@@ -18,6 +18,7 @@ extern int	tc_guc_notify;
 extern double tc_guc_max_retry_after;
 extern double tc_guc_clock_offset;
 extern int	tc_guc_max_payload_kb;
+extern int	tc_guc_shard_count; /* read by the install script alone */
 
 extern void tc_guc_init(void);
 

@@ -2,14 +2,17 @@
  * plans.c
  *	  Statements prepared once per backend and run through SPI.
  *
- * Plans are generic and pinned to indexes.  Our statements reach every row by
- * key, whatever the tables hold, so a planner that trusts the statistics of an
- * empty or a bloated table can only do harm: a sequential scan or a hash join
- * turns a claim of microseconds into one of seconds just when the load is high.
+ * Plans are generic, and made for large tables whatever the tables hold just
+ * now.  Our statements reach every row by key, and a plan is kept until the
+ * statistics change; made while the queue is empty, it may well be a sequential
+ * scan, a hash join or the wrong index, which turns a claim of microseconds into
+ * one of seconds just when the load is high.
  */
 #include "postgres.h"
 
+#include "nodes/pathnodes.h"
 #include "optimizer/cost.h"
+#include "optimizer/plancat.h"
 #include "optimizer/planner.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -20,10 +23,17 @@
 #include "store/session.h"
 #include "store/store_init.h"
 
+/* What the planner is told of every table that a statement of ours reads. */
+#define ASSUMED_TUPLES 1e7
+#define ASSUMED_PAGES 2e5
+#define ASSUMED_INDEX_PAGES 5e4
+#define ASSUMED_INDEX_HEIGHT 2
+
 static planner_hook_type previous_planner = NULL;
+static get_relation_info_hook_type previous_relation_info = NULL;
 
 /* True while a statement of ours runs; the end of the (sub)transaction resets it after an error. */
-static bool pin_to_indexes = false;
+static bool plan_for_large_tables = false;
 
 static void
 plan_prepare(TcPlan *plan)
@@ -48,11 +58,11 @@ tc_plan_run(TcPlan *plan, Datum *values, const char *nulls)
 
 	Assert(plan->nargs <= TC_PLAN_MAX_ARGS);
 
-	pin_to_indexes = true;
+	plan_for_large_tables = true;
 	if (plan->plan == NULL)
 		plan_prepare(plan);
 	result = SPI_execute_plan(plan->plan, values, nulls, plan->kind == TC_READ, 0);
-	pin_to_indexes = false;
+	plan_for_large_tables = false;
 	MemoryContextSwitchTo(caller);	/* SPI leaves us in a context of its own */
 
 	if (result != plan->expect)
@@ -62,26 +72,22 @@ tc_plan_run(TcPlan *plan, Datum *values, const char *nulls)
 }
 
 /*
- * Plans statements of ours with the paths that do not grow with the tables.
  * The planner reads these settings as plain variables, so no setting of the
- * session changes and nothing has to be undone after an error but the values.
+ * session changes, and nothing has to be undone but the values.
  */
 static PlannedStmt *
-planner_pinned(Query *parse, const char *query_string, int cursor_options,
-			   ParamListInfo bound_params)
+plan_by_index(Query *parse, const char *query_string, int cursor_options,
+			  ParamListInfo bound_params)
 {
 	bool		seqscan = enable_seqscan;
 	bool		hashjoin = enable_hashjoin;
 	bool		mergejoin = enable_mergejoin;
 	bool		bitmapscan = enable_bitmapscan;
-	bool		material = enable_material;
-	bool		memoize = enable_memoize;
 	PlannedStmt *result;
 
 	PG_TRY();
 	{
-		enable_seqscan = enable_hashjoin = enable_mergejoin = false;
-		enable_bitmapscan = enable_material = enable_memoize = false;
+		enable_seqscan = enable_hashjoin = enable_mergejoin = enable_bitmapscan = false;
 		if (previous_planner)
 			result = previous_planner(parse, query_string, cursor_options, bound_params);
 		else
@@ -93,19 +99,39 @@ planner_pinned(Query *parse, const char *query_string, int cursor_options,
 		enable_hashjoin = hashjoin;
 		enable_mergejoin = mergejoin;
 		enable_bitmapscan = bitmapscan;
-		enable_material = material;
-		enable_memoize = memoize;
 	}
 	PG_END_TRY();
 	return result;
+}
+
+static void
+plans_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	if (previous_relation_info)
+		previous_relation_info(root, relid, inhparent, rel);
+	if (!plan_for_large_tables)
+		return;
+	rel->pages = ASSUMED_PAGES;
+	rel->tuples = ASSUMED_TUPLES;
+	rel->allvisfrac = 0;
+	foreach(cell, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
+
+		index->pages = ASSUMED_INDEX_PAGES;
+		index->tuples = ASSUMED_TUPLES;
+		index->tree_height = ASSUMED_INDEX_HEIGHT;
+	}
 }
 
 static PlannedStmt *
 plans_planner(Query *parse, const char *query_string, int cursor_options,
 			  ParamListInfo bound_params)
 {
-	if (pin_to_indexes)
-		return planner_pinned(parse, query_string, cursor_options, bound_params);
+	if (plan_for_large_tables)
+		return plan_by_index(parse, query_string, cursor_options, bound_params);
 	if (previous_planner)
 		return previous_planner(parse, query_string, cursor_options, bound_params);
 	return standard_planner(parse, query_string, cursor_options, bound_params);
@@ -116,12 +142,14 @@ tc_plans_init(void)
 {
 	previous_planner = planner_hook;
 	planner_hook = plans_planner;
+	previous_relation_info = get_relation_info_hook;
+	get_relation_info_hook = plans_relation_info;
 }
 
 void
 tc_plans_reset(void)
 {
-	pin_to_indexes = false;
+	plan_for_large_tables = false;
 }
 
 /* ---- rows ---------------------------------------------------------------- */

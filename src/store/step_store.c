@@ -621,10 +621,11 @@ tc_step_record_moves(const TcQueueRow *rows, int n, TcStepState to, const char *
 
 /* ---- questions ----------------------------------------------------------- */
 
+/* Not EXISTS: the planner would hash the whole queue to answer it. */
 static TcPlan plan_runnable = {
 	.sql =
-	"SELECT EXISTS (SELECT FROM tasker.step_queue q"
-	"  WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN ('r', 'c'))"
+	"SELECT coalesce((SELECT true FROM tasker.step_queue q"
+	"  WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN ('r', 'c') LIMIT 1), false)"
 	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
