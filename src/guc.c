@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -27,12 +28,13 @@ static const struct config_enum_entry notify_levels[] = {
 /*
  * Anyone may send less (two-phase commit refuses NOTIFY at all), only a
  * superuser more: every notifying commit takes a lock that the whole cluster
- * shares.
+ * shares.  Options of the connection are the user's word too; what a parallel
+ * worker takes over has been checked where it was set.
  */
 static bool
 check_notify(int *newval, void **extra, GucSource source)
 {
-	if (source < PGC_S_INTERACTIVE || *newval <= tc_guc_notify)
+	if (source < PGC_S_CLIENT || InitializingParallelWorker || *newval <= tc_guc_notify)
 		return true;
 	if (!IsTransactionState() || superuser())
 		return true;

@@ -9,6 +9,7 @@
 gem_in_checkout = File.expand_path("../../ruby/lib", __dir__)
 $LOAD_PATH.unshift(gem_in_checkout) if File.directory?(gem_in_checkout)
 
+require "io/console"
 require "optparse"
 require "tasker_core"
 require_relative "shop"
@@ -31,7 +32,7 @@ module OrderFulfillment
     VICTIM = <<~SQL
       SELECT step.worker_id, split_part(step.worker_id, ':', 2)::int AS pid, count(*) AS steps
       FROM shop.orders JOIN tasker.workflow_steps step USING (task_id)
-      WHERE step.state = 'in_progress'
+      WHERE step.state = 'in_progress' AND split_part(step.worker_id, ':', 2)::int = ANY ($1::int[])
       GROUP BY step.worker_id HAVING bool_or(step.name = 'reserve_inventory')
       ORDER BY steps DESC LIMIT 1
     SQL
@@ -120,8 +121,8 @@ module OrderFulfillment
     end
 
     def check_health(standstill)
-      last_words = @pool.obituary
-      raise Impossible, "a worker has ended by itself:\n#{last_words}" if last_words
+      last_words = @pool.look_after
+      raise Impossible, "a worker has given up:\n#{last_words}" if last_words
       raise Impossible, "no step has ended for #{PATIENCE} seconds" if standstill > PATIENCE
     end
 
@@ -142,7 +143,7 @@ module OrderFulfillment
     def wait_for_victim
       deadline = monotonic + PATIENCE
       loop do
-        victim = @client.connection.query(VICTIM).first
+        victim = @client.connection.query(VICTIM, ["{#{@pool.pids.join(",")}}"]).first
         return victim if victim
         raise Impossible, "no order has come as far as reserve_inventory" if monotonic > deadline
 
@@ -155,7 +156,8 @@ module OrderFulfillment
                     "%<steps>6d steps", **progress)
       line = "#{line}  #{@note}" if @note
       if @out.tty?
-        @out.print("\r\e[K#{line}")
+        width = @out.winsize.last
+        @out.print("\r\e[K#{width > 1 ? line[0, width - 1] : line}")
       elsif monotonic - (@shown_at || 0) > 2
         @shown_at = monotonic
         @out.puts(line)

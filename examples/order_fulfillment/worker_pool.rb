@@ -17,13 +17,16 @@ module OrderFulfillment
     # Short, so that what a killed worker held is soon given to another.
     LEASE_SECONDS = 5
 
+    # @return [Array<Integer>]
+    attr_reader :pids
+
     def initialize(url:)
       @url = url
-      @logs = Dir.mktmpdir("order_fulfillment")
       @pids = []
     end
 
     def start(count)
+      @logs ||= Dir.mktmpdir("order_fulfillment")
       count.times do
         log = File.join(@logs, "worker-#{@pids.size + 1}-#{Time.now.to_f}.log")
         @pids << Process.spawn(*COMMAND, "worker", "--url", @url, "--require", File.join(__dir__, "handlers.rb"),
@@ -38,13 +41,15 @@ module OrderFulfillment
       @pids.delete(pid)
     end
 
-    # @return [String, nil] what the logs say, when a worker has ended by itself
-    def obituary
-      ended = @pids.select { |pid| Process.wait(pid, Process::WNOHANG) }
-      return if ended.empty?
-
-      @pids -= ended
-      Dir[File.join(@logs, "*")].map { |log| File.readlines(log).last(10).join }.reject(&:empty?).join("\n")
+    # Somebody else may kill workers too: each gets a successor. One that gave up by itself does not,
+    # for the next would do the same.
+    # @return [String, nil] last words of those that gave up
+    def look_after
+      ended = @pids.filter_map { |pid| Process.wait2(pid, Process::WNOHANG) }
+      @pids -= ended.map(&:first)
+      killed, gave_up = ended.partition { |_, status| status.signaled? }
+      start(killed.size)
+      last_words unless gave_up.empty?
     end
 
     # Asks them to finish, and does not ask twice.
@@ -54,10 +59,14 @@ module OrderFulfillment
       sleep(0.05) until reap.empty? || Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
       signal(:KILL)
       @pids.each { |pid| Process.wait(pid) }
-      FileUtils.remove_entry(@logs)
+      FileUtils.remove_entry(@logs) if @logs
     end
 
     private
+
+    def last_words
+      Dir[File.join(@logs, "*")].map { |log| File.readlines(log).last(10).join }.reject(&:empty?).join("\n")
+    end
 
     def reap = @pids.reject! { |pid| Process.wait(pid, Process::WNOHANG) } || @pids
 

@@ -194,7 +194,8 @@ tc_emit_begin(FunctionCallInfo fcinfo, TcEmit *emit)
 {
 	int			columns;
 
-	InitMaterializedSRF(fcinfo, 0);
+	/* the expected descriptor also serves functions of one column, whose result is no row type */
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	emit->rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	columns = emit->rsinfo->setDesc->natts;
 	emit->column = 0;

@@ -42,6 +42,15 @@ max_steps_arg(FunctionCallInfo fcinfo, int argno)
 	return max_steps;
 }
 
+/* No id asks for any task, which is 0 from here on; an id of 0 is as unknown as any below it. */
+static int64
+task_id_arg(FunctionCallInfo fcinfo, int argno)
+{
+	if (PG_ARGISNULL(argno))
+		return 0;
+	return PG_GETARG_INT64(argno) == 0 ? -1 : PG_GETARG_INT64(argno);
+}
+
 static void
 check_shard_keys(const int32 *shard_keys, int n)
 {
@@ -105,7 +114,7 @@ tasker_claim_steps(PG_FUNCTION_ARGS)
 	request.filter.nnamespaces = tc_arg_text_array(fcinfo, 2, "namespaces", &request.filter.namespaces);
 	request.lease_seconds = tc_arg_seconds(fcinfo, 3, "lease_seconds", DEFAULT_LEASE_SECONDS,
 										   MIN_LEASE_SECONDS, MAX_LEASE_SECONDS);
-	request.task_id = tc_arg_int64(fcinfo, 4, 0);
+	request.task_id = task_id_arg(fcinfo, 4);
 	request.filter.ntask_names = tc_arg_text_array(fcinfo, 5, "task_names", &request.filter.task_names);
 	request.filter.nqueues = tc_arg_text_array(fcinfo, 6, "queues", &request.filter.queues);
 	request.nshard_keys = tc_arg_int32_array(fcinfo, 7, "shard_keys", &shard_keys);

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "jit/jit.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/cost.h"
 #include "optimizer/plancat.h"
@@ -73,7 +74,9 @@ tc_plan_run(TcPlan *plan, Datum *values, const char *nulls)
 
 /*
  * The planner reads these settings as plain variables, so no setting of the
- * session changes, and nothing has to be undone but the values.
+ * session changes, and nothing has to be undone but the values.  No JIT: for
+ * the size the planner assumes it would compile statements of a few rows, at
+ * 50 ms each.
  */
 static PlannedStmt *
 plan_by_index(Query *parse, const char *query_string, int cursor_options,
@@ -83,11 +86,13 @@ plan_by_index(Query *parse, const char *query_string, int cursor_options,
 	bool		hashjoin = enable_hashjoin;
 	bool		mergejoin = enable_mergejoin;
 	bool		bitmapscan = enable_bitmapscan;
+	bool		jit = jit_enabled;
 	PlannedStmt *result;
 
 	PG_TRY();
 	{
 		enable_seqscan = enable_hashjoin = enable_mergejoin = enable_bitmapscan = false;
+		jit_enabled = false;
 		if (previous_planner)
 			result = previous_planner(parse, query_string, cursor_options, bound_params);
 		else
@@ -99,6 +104,7 @@ plan_by_index(Query *parse, const char *query_string, int cursor_options,
 		enable_hashjoin = hashjoin;
 		enable_mergejoin = mergejoin;
 		enable_bitmapscan = bitmapscan;
+		jit_enabled = jit;
 	}
 	PG_END_TRY();
 	return result;
