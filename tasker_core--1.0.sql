@@ -137,6 +137,7 @@ CREATE TABLE tasker.tasks (
 	failed_steps			int NOT NULL DEFAULT 0 CHECK (failed_steps >= 0),
 	created_at				timestamptz NOT NULL,
 	run_at					timestamptz,
+	paused_at				timestamptz,
 	started_at				timestamptz,
 	finished_at				timestamptz,
 	context					jsonb NOT NULL,
@@ -155,6 +156,7 @@ CREATE TABLE tasker.tasks (
 
 COMMENT ON TABLE tasker.tasks IS 'one row a task';
 COMMENT ON COLUMN tasker.tasks.failed_steps IS 'steps in state error now; counted under the lock of this row';
+COMMENT ON COLUMN tasker.tasks.paused_at IS 'paused since then: none of its steps is claimed';
 COMMENT ON COLUMN tasker.tasks.created_by IS 'the role that logged in';
 COMMENT ON COLUMN tasker.tasks.created_as IS 'the role it acted as, where that was another';
 
@@ -166,7 +168,7 @@ CREATE TABLE tasker.step_queue (
 	step_no				int NOT NULL,
 	shard_key			int NOT NULL,
 	lane_id				int NOT NULL,
-	phase				"char" NOT NULL CHECK (phase IN ('w', 'r', 'c')),
+	phase				"char" NOT NULL CHECK (phase IN ('w', 'r', 'c', 'x')),
 	waits_for_retry		boolean NOT NULL,
 	visible_at			timestamptz NOT NULL,
 	remaining_parents	int NOT NULL CHECK (remaining_parents >= 0),
@@ -178,7 +180,7 @@ CREATE TABLE tasker.step_queue (
 	worker_id			text,
 	checkpoint			jsonb,
 	PRIMARY KEY (task_id, step_no, shard_key),
-	CHECK ((phase = 'w') = (remaining_parents > 0)),
+	CHECK (phase = 'x' OR (phase = 'w') = (remaining_parents > 0)),
 	CHECK (phase = 'r' OR NOT waits_for_retry),
 	CHECK ((phase = 'c') = (claim_token IS NOT NULL)),
 	CHECK ((phase = 'c') = (claimed_at IS NOT NULL)),
@@ -189,7 +191,7 @@ CREATE TABLE tasker.step_queue (
 
 COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
 COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
-COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at)';
+COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), x ended by hand before its parents did, and keeps its place so that they do not wake it';
 COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
 COMMENT ON COLUMN tasker.step_queue.visible_at IS 'ready since, retry not before, or lease until';
 COMMENT ON COLUMN tasker.step_queue.attempts IS 'attempts that ended since the last reset, measured against max_attempts';
@@ -232,7 +234,7 @@ COMMENT ON COLUMN tasker.step_attempts.attempt IS 'number of the attempt since t
 COMMENT ON COLUMN tasker.step_attempts.attempt_no IS 'number of the attempt, ever';
 COMMENT ON COLUMN tasker.step_attempts.to_state IS 'state of the step after it';
 
--- Moves of a step that ended a claim without being an attempt.
+-- Moves of a step that are no attempt: made by people, or by a worker that gives back.
 CREATE SEQUENCE tasker.step_move_id_seq AS bigint;
 
 CREATE TABLE tasker.step_moves (
@@ -240,18 +242,24 @@ CREATE TABLE tasker.step_moves (
 	task_id			bigint NOT NULL,
 	step_no			int NOT NULL,
 	shard_key		int NOT NULL,
+	after_attempt_no	int NOT NULL,
+	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade')),
 	from_state		text NOT NULL,
 	to_state		text NOT NULL,
 	worker_id		text,
 	claimed_at		timestamptz,
 	moved_at		timestamptz NOT NULL,
+	results			jsonb,
 	reason			text,
+	metadata		jsonb,
 	recorded_by		text NOT NULL,
 	recorded_as		text,
 	PRIMARY KEY (task_id, step_no, move_id, shard_key)
 );
 
-COMMENT ON TABLE tasker.step_moves IS 'state changes of steps that are no attempt: a claim given back, a claim cancelled';
+COMMENT ON TABLE tasker.step_moves IS 'state changes of steps that are no attempt: given back, cancelled, reset, resolved, skipped';
+COMMENT ON COLUMN tasker.step_moves.after_attempt_no IS 'the attempt before it: its place in the history';
+COMMENT ON COLUMN tasker.step_moves.worker_id IS 'the worker whose claim it ended, if there was one';
 
 CREATE SEQUENCE tasker.task_transition_id_seq AS bigint;
 
@@ -270,6 +278,22 @@ CREATE TABLE tasker.task_transitions (
 );
 
 COMMENT ON TABLE tasker.task_transitions IS 'every change of a task''s state after its creation: who, when and why';
+
+CREATE SEQUENCE tasker.task_pause_id_seq AS bigint;
+
+CREATE TABLE tasker.task_pauses (
+	pause_id		bigint NOT NULL DEFAULT nextval('tasker.task_pause_id_seq'),
+	task_id			bigint NOT NULL,
+	shard_key		int NOT NULL,
+	paused			boolean NOT NULL,
+	moved_at		timestamptz NOT NULL,
+	reason			text,
+	recorded_by		text NOT NULL,
+	recorded_as		text,
+	PRIMARY KEY (task_id, pause_id, shard_key)
+);
+
+COMMENT ON TABLE tasker.task_pauses IS 'when a task was paused and resumed: a mark, not a state';
 
 -- Keys outlive their tasks.  Sharded by the key, not by the task.
 CREATE TABLE tasker.idempotency_keys (
@@ -342,12 +366,89 @@ CREATE FUNCTION tasker.create_task(name text, context jsonb DEFAULT '{}', namesp
 COMMENT ON FUNCTION tasker.create_task(text, jsonb, text, text, text, int, timestamptz, text, text, text, text[], uuid, uuid) IS
 	'creates a task of a template (NULL version: the highest) in this transaction; a task with the same identity is returned with created false. Errors: TC001 unknown template, 22004 null name, 22023 context no object, 22008 infinite run_at, TC023 too large';
 
+-- One statement: all tasks, or none.
+CREATE FUNCTION tasker.create_tasks(requests jsonb)
+	RETURNS TABLE (task_id bigint, created boolean, step_count int, state text, ordinal int)
+	AS 'MODULE_PATHNAME', 'tasker_create_tasks' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION tasker.create_tasks(jsonb) IS
+	'create_task for each object of an array, whose keys are the names of create_task''s arguments; ordinal counts from 1. All or nothing. Errors: those of create_task, 22023 no array of objects or an unknown key, TC023 more than 10000';
+
+CREATE FUNCTION tasker.create_task_from_definition(template jsonb, context jsonb DEFAULT '{}',
+	idempotency_key text DEFAULT NULL, priority int DEFAULT 0, run_at timestamptz DEFAULT NULL,
+	initiator text DEFAULT NULL, source_system text DEFAULT NULL, reason text DEFAULT NULL,
+	tags text[] DEFAULT NULL, correlation_id uuid DEFAULT NULL, parent_correlation_id uuid DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, created boolean, step_count int, state text)
+	AS 'MODULE_PATHNAME', 'tasker_create_task_from_definition' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.create_task_from_definition(jsonb, jsonb, text, int, timestamptz, text, text, text, text[], uuid, uuid) IS
+	'creates a task of a template that nobody registered: it is registered by its content, so that equal definitions share one version. Errors: TC020 invalid template, and those of create_task';
+
 -- Locks: every queue row of the task, in order, then the task row.
 CREATE FUNCTION tasker.cancel_task(task_id bigint, reason text DEFAULT NULL) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'tasker_cancel_task' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.cancel_task(bigint, text) IS
 	'cancels a task and every step of it that has not ended, and fences the workers that hold any; false when it is cancelled already. Errors: TC002 unknown task, TC012 the task is complete or resolved';
+
+-- Locks of this and of all that follow here: as cancel_task.
+CREATE FUNCTION tasker.pause_task(task_id bigint, reason text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_pause_task' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.pause_task(bigint, text) IS
+	'no step of the task is claimed until it is resumed; claims that are held may end. False when it is paused already. Errors: TC002, TC012';
+
+CREATE FUNCTION tasker.resume_task(task_id bigint, reason text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_resume_task' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.resume_task(bigint, text) IS
+	'ends a pause; false when there is none. Errors: TC002, TC012';
+
+CREATE FUNCTION tasker.retry_task(task_id bigint, reason text DEFAULT NULL) RETURNS int
+	AS 'MODULE_PATHNAME', 'tasker_retry_task' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.retry_task(bigint, text) IS
+	'a task in error goes on from its failed steps, with new attempts; finished results are kept. Returns how many steps that are; 0 for a task not in error. Errors: TC002';
+
+-- ---------------------------------------------------------------------------
+-- Functions: moves made by people.  Each resumes a task that was in error, takes
+-- the step from a worker that holds it, and is on record with who and why.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.transition_task(task_id bigint, to_state text, expected_state text DEFAULT NULL,
+	reason text DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_transition_task' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.transition_task(bigint, text, text, text, jsonb) IS
+	'moves a task to cancelled, resolved_manually or, from error, in_progress (as retry_task); false when it is there already. Errors: TC002, TC010 illegal or not in expected_state, TC012, 22023 unknown state';
+
+CREATE FUNCTION tasker.transition_step(workflow_step_id bigint, to_state text, expected_state text DEFAULT NULL,
+	reason text DEFAULT NULL, metadata jsonb DEFAULT NULL, results jsonb DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_transition_step' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.transition_step(bigint, text, text, text, jsonb, jsonb) IS
+	'moves a step to pending (reset), cancelled, skipped or resolved_manually (with results); false when it is there already. Errors: TC003, TC010 illegal or not in expected_state, TC012, 22023';
+
+CREATE FUNCTION tasker.reset_step(workflow_step_id bigint, reason text DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, task_state text, steps_ready int)
+	AS 'MODULE_PATHNAME', 'tasker_reset_step' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.reset_step(bigint, text) IS
+	'the step is pending again and its attempts start anew. Errors: TC003, TC010, TC012';
+
+CREATE FUNCTION tasker.resolve_step(workflow_step_id bigint, results jsonb, reason text DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, task_state text, steps_ready int)
+	AS 'MODULE_PATHNAME', 'tasker_resolve_step' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.resolve_step(bigint, jsonb, text) IS
+	'the step counts as done, and its children run with these results. Errors: TC003, TC010, TC012, 22004 null results';
+
+CREATE FUNCTION tasker.skip_step(workflow_step_id bigint, reason text DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, task_state text, steps_ready int)
+	AS 'MODULE_PATHNAME', 'tasker_skip_step' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.skip_step(bigint, text) IS
+	'the step is not run, and neither is any that depends on it. Errors: TC003, TC010, TC012';
 
 -- ---------------------------------------------------------------------------
 -- Functions: the verbs of workers.
@@ -381,6 +482,29 @@ CREATE FUNCTION tasker.complete_steps(workflow_step_ids bigint[], claim_tokens b
 
 COMMENT ON FUNCTION tasker.complete_steps(bigint[], bigint[], jsonb[]) IS
 	'completes a batch in a constant number of statements; status of each item is completed, already_completed, lease_lost or not_found, and one bad item does not spoil the batch. Errors: 22004 null element, 22023 unequal lengths or an id twice, TC023 more than 10000';
+
+-- Locks: those of complete_steps, then those of claim_steps.
+CREATE FUNCTION tasker.complete_and_claim(workflow_step_ids bigint[], claim_tokens bigint[], results jsonb[],
+	worker_id text, max_steps int DEFAULT 1, namespaces text[] DEFAULT NULL, lease_seconds float8 DEFAULT 60,
+	task_id bigint DEFAULT NULL, task_names text[] DEFAULT NULL, queues text[] DEFAULT NULL,
+	shard_keys int[] DEFAULT NULL)
+	RETURNS TABLE (workflow_step_id bigint, task_id bigint, claim_token bigint, attempt int, max_attempts int,
+		namespace text, task_name text, task_version text, step_name text, handler_class text, handler_config jsonb,
+		task_context jsonb, dependency_results jsonb, inputs jsonb, checkpoint jsonb, priority int,
+		correlation_id uuid, timeout_seconds int, lease_expires_at timestamptz, handler_method text,
+		handler_resolver text, queue text, completed_step_id bigint, status text, error jsonb)
+	AS 'MODULE_PATHNAME', 'tasker_complete_and_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.complete_and_claim(bigint[], bigint[], jsonb[], text, int, text[], float8, bigint, text[], text[], int[]) IS
+	'complete_steps and claim_steps in one: what the batch makes ready can be claimed at once. Besides the claims there is one row for each item that was not completed, with completed_step_id, status and error, and nulls elsewhere. Errors: those of both';
+
+-- Locks: the queue row.
+CREATE FUNCTION tasker.checkpoint_step(workflow_step_id bigint, claim_token bigint, checkpoint jsonb,
+	yield boolean DEFAULT false) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_checkpoint_step' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.checkpoint_step(bigint, bigint, jsonb, boolean) IS
+	'stores how far a claimed step has come, for whoever claims it next; with yield it is given back at once, and no attempt is counted. True. Errors: TC011, TC003, 22004, TC023';
 
 -- Locks: the queue row; when the step fails for good, then the task row.
 CREATE FUNCTION tasker.fail_step(workflow_step_id bigint, claim_token bigint, error jsonb,
@@ -498,33 +622,53 @@ SELECT t.task_id,
 	CASE
 		WHEN q.phase = 'c' THEN 'in_progress'
 		WHEN q.waits_for_retry THEN 'waiting_for_retry'
-		WHEN q.phase IS NOT NULL THEN 'pending'
-		WHEN a.to_state IN ('complete', 'error') THEN a.to_state
+		WHEN q.phase IN ('r', 'w') THEN 'pending'
+		WHEN h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.to_state
 		WHEN t.state IN ('cancelled', 'resolved_manually') THEN 'cancelled'
 		ELSE 'pending'
 	END AS state,
-	coalesce(q.attempts, a.attempt, 0) AS attempts,
+	coalesce(CASE WHEN q.phase <> 'x' THEN q.attempts END, h.attempts,
+		(SELECT a.attempt FROM tasker.step_attempts a
+		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key
+			AND a.attempt_no = h.attempt_no), 0) AS attempts,
 	s.max_attempts,
 	greatest(-32768, least(32767, t.priority::bigint + s.priority))::int AS priority,
 	s.queue,
-	q.remaining_parents,
-	CASE WHEN q.phase <> 'w' THEN q.visible_at END AS visible_at,
-	coalesce(q.worker_id, a.worker_id) AS worker_id,
+	CASE WHEN q.phase <> 'x' THEN q.remaining_parents END AS remaining_parents,
+	CASE WHEN q.phase IN ('r', 'c') THEN q.visible_at END AS visible_at,
+	coalesce(q.worker_id, h.worker_id) AS worker_id,
 	CASE WHEN q.phase = 'c' THEN q.visible_at END AS lease_expires_at,
-	a.results,
-	a.error AS last_error,
+	h.results,
+	e.error AS last_error,
 	q.checkpoint,
-	coalesce(q.claimed_at, a.claimed_at) AS started_at,
-	CASE WHEN q.phase IS NULL AND a.to_state IN ('complete', 'error') THEN a.finished_at END AS finished_at
+	coalesce(q.claimed_at, h.claimed_at) AS started_at,
+	CASE WHEN (q.phase IS NULL OR q.phase = 'x')
+		AND h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.recorded_at
+		WHEN q.phase IS NULL AND t.state IN ('cancelled', 'resolved_manually') THEN t.finished_at
+	END AS finished_at
 FROM tasker.tasks t
 JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
 LEFT JOIN tasker.step_queue q
 	ON q.task_id = t.task_id AND q.step_no = s.step_no AND q.shard_key = t.shard_key
+-- the newest attempt or move
 LEFT JOIN LATERAL (
-	SELECT h.to_state, h.attempt, h.worker_id, h.claimed_at, h.finished_at, h.results, h.error
-	FROM tasker.step_attempts h
-	WHERE h.task_id = t.task_id AND h.step_no = s.step_no AND h.shard_key = t.shard_key
-	ORDER BY h.attempt_no DESC LIMIT 1) a ON true;
+	SELECT r.* FROM (
+		(SELECT a.attempt_no, 0::bigint AS move_id, a.to_state, a.attempt AS attempts, a.worker_id, a.claimed_at,
+			a.finished_at AS recorded_at, a.results
+		FROM tasker.step_attempts a
+		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key
+		ORDER BY a.attempt_no DESC LIMIT 1)
+		UNION ALL
+		(SELECT m.after_attempt_no, m.move_id, m.to_state, CASE WHEN m.verb IN ('reset', 'retry_task') THEN 0 END,
+			m.worker_id, m.claimed_at, m.moved_at, m.results
+		FROM tasker.step_moves m
+		WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key
+		ORDER BY m.move_id DESC LIMIT 1)) r
+	ORDER BY r.attempt_no DESC, r.move_id DESC LIMIT 1) h ON true
+LEFT JOIN LATERAL (
+	SELECT f.error FROM tasker.step_attempts f
+	WHERE f.task_id = t.task_id AND f.step_no = s.step_no AND f.shard_key = t.shard_key AND f.error IS NOT NULL
+	ORDER BY f.attempt_no DESC LIMIT 1) e ON true;
 
 COMMENT ON VIEW tasker.workflow_steps IS 'every step of every task with its present state; filter by task_id';
 
@@ -543,6 +687,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.step_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_attempts', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_moves', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transitions', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.task_pauses', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.idempotency_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.workers', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.namespace_id_seq', '');
@@ -552,6 +697,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.lane_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transition_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.task_pause_id_seq', '');
 
 -- ---------------------------------------------------------------------------
 -- Owner and privileges: whoever installs the extension owns it, and nobody else
@@ -569,6 +715,7 @@ ALTER TABLE tasker.step_queue OWNER TO @extowner@;
 ALTER TABLE tasker.step_attempts OWNER TO @extowner@;
 ALTER TABLE tasker.step_moves OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
+ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
 ALTER TABLE tasker.idempotency_keys OWNER TO @extowner@;
 ALTER TABLE tasker.workers OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_steps OWNER TO @extowner@;
@@ -579,6 +726,7 @@ ALTER SEQUENCE tasker.lane_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.task_pause_id_seq OWNER TO @extowner@;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tasker FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO @extowner@ WITH GRANT OPTION;

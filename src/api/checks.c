@@ -4,31 +4,10 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
-#include "utils/fmgrprotos.h"
-
 #include "api/args.h"
 #include "api/checks.h"
 #include "compat.h"
 #include "errors.h"
-#include "guc.h"
-
-struct varlena *
-tc_empty_jsonb_object(void)
-{
-	return (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
-}
-
-void
-tc_check_payload(const struct varlena *json, const char *name)
-{
-	int64		limit = (int64) tc_guc_max_payload_kb * 1024;
-	int64		size = VARSIZE_ANY(json);
-
-	if (size > limit)
-		tc_raise_limit(psprintf("the size of %s in bytes", name), size, limit,
-					   "Store large data elsewhere and pass a reference, or raise tasker_core.max_payload_size.");
-}
 
 void
 tc_check_worker_id(const char *worker_id)

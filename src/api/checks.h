@@ -15,11 +15,6 @@
 /* for qsort and bsearch over int64 */
 extern int	tc_int64_compare(const void *a, const void *b);
 
-extern struct varlena *tc_empty_jsonb_object(void);
-
-/* Refuses what is larger than tasker_core.max_payload_size (TC023). */
-extern void tc_check_payload(const struct varlena *json, const char *name);
-
 /* Refuses an empty name (22023). */
 extern void tc_check_worker_id(const char *worker_id);
 

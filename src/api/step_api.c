@@ -10,6 +10,7 @@
 #include "domain/states.h"
 #include "domain/template.h"
 #include "errors.h"
+#include "ops/limits.h"
 #include "ops/steps.h"
 
 PG_FUNCTION_INFO_V1(tasker_claim_steps);
@@ -18,6 +19,8 @@ PG_FUNCTION_INFO_V1(tasker_complete_steps);
 PG_FUNCTION_INFO_V1(tasker_fail_step);
 PG_FUNCTION_INFO_V1(tasker_heartbeat);
 PG_FUNCTION_INFO_V1(tasker_release_steps);
+PG_FUNCTION_INFO_V1(tasker_complete_and_claim);
+PG_FUNCTION_INFO_V1(tasker_checkpoint_step);
 
 #define MIN_LEASE_SECONDS 0.1
 #define MAX_LEASE_SECONDS 86400.0
@@ -96,36 +99,48 @@ emit_claim(TcEmit *emit, const TcClaim *claim)
 	tc_emit_text(emit, step->handler_method);
 	tc_emit_text(emit, step->handler_resolver);
 	tc_emit_text(emit, step->queue);
-	tc_emit_row(emit);
+}
+
+/* The arguments of claim_steps, from `first` on. */
+static TcClaimRequest
+read_claim_request(FunctionCallInfo fcinfo, int first)
+{
+	TcClaimRequest request = {0};
+	int32	   *shard_keys;
+
+	request.worker_id = tc_arg_required_text(fcinfo, first, "worker_id");
+	tc_check_worker_id(request.worker_id);
+	request.max_steps = max_steps_arg(fcinfo, first + 1);
+	request.filter.nnamespaces = tc_arg_text_array(fcinfo, first + 2, "namespaces",
+												   &request.filter.namespaces);
+	request.lease_seconds = tc_arg_seconds(fcinfo, first + 3, "lease_seconds", DEFAULT_LEASE_SECONDS,
+										   MIN_LEASE_SECONDS, MAX_LEASE_SECONDS);
+	request.task_id = task_id_arg(fcinfo, first + 4);
+	request.filter.ntask_names = tc_arg_text_array(fcinfo, first + 5, "task_names",
+												   &request.filter.task_names);
+	request.filter.nqueues = tc_arg_text_array(fcinfo, first + 6, "queues", &request.filter.queues);
+	request.nshard_keys = tc_arg_int32_array(fcinfo, first + 7, "shard_keys", &shard_keys);
+	check_shard_keys(shard_keys, request.nshard_keys);
+	request.shard_keys = shard_keys;
+	return request;
 }
 
 Datum
 tasker_claim_steps(PG_FUNCTION_ARGS)
 {
-	TcClaimRequest request = {0};
+	TcClaimRequest request = read_claim_request(fcinfo, 0);
 	TcClaim    *claims;
 	TcEmit		emit;
-	int32	   *shard_keys;
 	int			n;
-
-	request.worker_id = tc_arg_required_text(fcinfo, 0, "worker_id");
-	tc_check_worker_id(request.worker_id);
-	request.max_steps = max_steps_arg(fcinfo, 1);
-	request.filter.nnamespaces = tc_arg_text_array(fcinfo, 2, "namespaces", &request.filter.namespaces);
-	request.lease_seconds = tc_arg_seconds(fcinfo, 3, "lease_seconds", DEFAULT_LEASE_SECONDS,
-										   MIN_LEASE_SECONDS, MAX_LEASE_SECONDS);
-	request.task_id = task_id_arg(fcinfo, 4);
-	request.filter.ntask_names = tc_arg_text_array(fcinfo, 5, "task_names", &request.filter.task_names);
-	request.filter.nqueues = tc_arg_text_array(fcinfo, 6, "queues", &request.filter.queues);
-	request.nshard_keys = tc_arg_int32_array(fcinfo, 7, "shard_keys", &shard_keys);
-	request.shard_keys = shard_keys;
-	check_shard_keys(shard_keys, request.nshard_keys);
 
 	tc_emit_begin(fcinfo, &emit);
 	tc_session_begin();
 	n = tc_claim_steps(&request, &claims);
 	for (int i = 0; i < n; i++)
+	{
 		emit_claim(&emit, &claims[i]);
+		tc_emit_row(&emit);
+	}
 	tc_session_end();
 	PG_RETURN_NULL();
 }
@@ -159,7 +174,7 @@ tasker_complete_step(PG_FUNCTION_ARGS)
 	item.claim_token = tc_arg_required_int64(fcinfo, 1, "claim_token");
 	tc_arg_require(fcinfo, 2, "results");
 	item.results = tc_arg_jsonb(fcinfo, 2);
-	tc_check_payload(item.results, "results");
+	tc_limit_payload(item.results, "results");
 
 	tc_session_begin();
 	tc_complete_steps(&item, 1);
@@ -193,7 +208,7 @@ read_completions(FunctionCallInfo fcinfo, int *n)
 	items = palloc0(sizeof(TcCompletion) * Max(arrays.n, 1));
 	for (int i = 0; i < arrays.n; i++)
 	{
-		tc_check_payload(results[i], "results");
+		tc_limit_payload(results[i], "results");
 		items[i].key = tc_batch_step_key(arrays.workflow_step_ids[i]);
 		items[i].claim_token = arrays.claim_tokens[i];
 		items[i].results = results[i];
@@ -208,7 +223,6 @@ compare_ordinals(const void *a, const void *b)
 	return ((const TcCompletion *) a)->ordinal - ((const TcCompletion *) b)->ordinal;
 }
 
-/* The error of an item that was not completed, in the words of the single call. */
 static void
 emit_completion(TcEmit *emit, const TcCompletion *item)
 {
@@ -243,6 +257,53 @@ tasker_complete_steps(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* ---- complete_and_claim -------------------------------------------------- */
+
+#define CLAIM_COLUMNS 22
+
+static void
+emit_uncompleted(TcEmit *emit, const TcCompletion *item)
+{
+	for (int i = 0; i < CLAIM_COLUMNS; i++)
+		tc_emit_null(emit);
+	tc_emit_int64(emit, tc_step_id(item->key.task_id, item->key.step_no));
+	tc_emit_text(emit, status_name(item->status));
+	tc_emit_null(emit);
+	tc_emit_row(emit);
+}
+
+Datum
+tasker_complete_and_claim(PG_FUNCTION_ARGS)
+{
+	int			nitems;
+	TcCompletion *items = read_completions(fcinfo, &nitems);
+	TcClaimRequest request = read_claim_request(fcinfo, 3);
+	TcClaim    *claims;
+	TcEmit		emit;
+	int			nclaims;
+
+	tc_emit_begin(fcinfo, &emit);
+	tc_session_begin();
+	tc_complete_steps(items, nitems);
+	nclaims = tc_claim_steps(&request, &claims);
+	for (int i = 0; i < nclaims; i++)
+	{
+		emit_claim(&emit, &claims[i]);
+		for (int c = 0; c < 3; c++)
+			tc_emit_null(&emit);
+		tc_emit_row(&emit);
+	}
+	tc_session_end();
+
+	qsort(items, nitems, sizeof(TcCompletion), compare_ordinals);
+	for (int i = 0; i < nitems; i++)
+	{
+		if (items[i].status != TC_COMPLETED)
+			emit_uncompleted(&emit, &items[i]);
+	}
+	PG_RETURN_NULL();
+}
+
 /* ---- fail_step ----------------------------------------------------------- */
 
 static double
@@ -262,7 +323,7 @@ tasker_fail_step(PG_FUNCTION_ARGS)
 	request.claim_token = tc_arg_required_int64(fcinfo, 1, "claim_token");
 	tc_arg_require(fcinfo, 2, "error");
 	request.error = tc_arg_jsonb(fcinfo, 2);
-	tc_check_payload(request.error, "error");
+	tc_limit_payload(request.error, "error");
 	request.retryable = tc_arg_bool(fcinfo, 3, true);
 	request.retry_after = retry_after_arg(fcinfo, 4);
 
@@ -335,4 +396,27 @@ tasker_release_steps(PG_FUNCTION_ARGS)
 	released = tc_release_steps(holds, n, delay_seconds);
 	tc_session_end();
 	PG_RETURN_INT32(released);
+}
+
+Datum
+tasker_checkpoint_step(PG_FUNCTION_ARGS)
+{
+	int64		step_id = tc_arg_required_int64(fcinfo, 0, "workflow_step_id");
+	TcStepKey	key = tc_check_step_id(step_id);
+	int64		claim_token = tc_arg_required_int64(fcinfo, 1, "claim_token");
+	bool		yield = tc_arg_bool(fcinfo, 3, false);
+	struct varlena *checkpoint;
+
+	tc_arg_require(fcinfo, 2, "checkpoint");
+	checkpoint = tc_arg_jsonb(fcinfo, 2);
+	tc_limit_payload(checkpoint, "checkpoint");
+
+	tc_session_begin();
+	if (!tc_checkpoint_step(key, claim_token, checkpoint, yield))
+	{
+		tc_require_step(key);
+		tc_raise_lease_lost(step_id);
+	}
+	tc_session_end();
+	PG_RETURN_BOOL(true);
 }

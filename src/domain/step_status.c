@@ -24,8 +24,8 @@ tc_step_state_of(const TcStepFacts *facts)
 			return TC_STEP_IN_PROGRESS;
 		return facts->waits_for_retry ? TC_STEP_WAITING_FOR_RETRY : TC_STEP_PENDING;
 	}
-	if (facts->attempted && tc_step_state_is_ended(facts->last_outcome))
-		return facts->last_outcome;
+	if (facts->recorded && tc_step_state_is_ended(facts->last_recorded))
+		return facts->last_recorded;
 	if (tc_task_state_is_final(facts->task_state) && facts->task_state != TC_TASK_COMPLETE)
 		return TC_STEP_CANCELLED;
 	return TC_STEP_PENDING;

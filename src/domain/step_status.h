@@ -4,7 +4,7 @@
  *
  * A step is not written until it is ready, and leaves the queue when it ends,
  * so its state is derived: from its queue row while it is live, else from its
- * newest attempt, else from its task.
+ * newest attempt or move, else from its task.
  */
 #ifndef TC_STEP_STATUS_H
 #define TC_STEP_STATUS_H
@@ -16,8 +16,8 @@ typedef struct TcStepFacts
 	bool		live;			/* it has a queue row */
 	bool		claimed;		/* the row is a claim */
 	bool		waits_for_retry;	/* the row waits for a retry */
-	bool		attempted;		/* it has history */
-	TcStepState last_outcome;	/* the state its newest attempt led to */
+	bool		recorded;		/* it has history */
+	TcStepState last_recorded;	/* the state that the newest attempt or move led to */
 	TcTaskState task_state;
 } TcStepFacts;
 

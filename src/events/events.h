@@ -18,6 +18,8 @@
 	X(COMPLETED, "task.completed") \
 	X(FAILED, "task.failed") \
 	X(CANCELLED, "task.cancelled") \
+	X(PAUSED, "task.paused") \
+	X(RESUMED, "task.resumed") \
 	X(RESOLVED_MANUALLY, "task.resolved_manually")
 
 #define TC_STEP_EVENTS(X) \
@@ -25,7 +27,10 @@
 	X(FAILED, "step.failed") \
 	X(RETRY_SCHEDULED, "step.retry_scheduled") \
 	X(LEASE_EXPIRED, "step.lease_expired") \
-	X(CANCELLED, "step.cancelled")
+	X(SKIPPED, "step.skipped") \
+	X(CANCELLED, "step.cancelled") \
+	X(RESOLVED_MANUALLY, "step.resolved_manually") \
+	X(CHECKPOINTED, "step.checkpointed")
 
 typedef enum TcTaskEvent
 {

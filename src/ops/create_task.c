@@ -12,13 +12,18 @@
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "miscadmin.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 
 #include "compat.h"
 #include "errors.h"
 #include "events/events.h"
+#include "ops/limits.h"
 #include "ops/tasks.h"
+#include "ops/templates.h"
 #include "store/json_hash.h"
 #include "store/lane_store.h"
+#include "store/request_store.h"
 #include "store/step_store.h"
 #include "store/template_store.h"
 
@@ -57,9 +62,9 @@ hash_identity(const TcTemplate *template, const char *kind, const char *part, si
  * keys, so that raising the version does not run an order twice.
  */
 static bool
-identity_of(const TcCreateRequest *request, const TcTemplate *template, uint8 *hash)
+identity_of(const TcNewTask *task, const TcTemplate *template, uint8 *hash)
 {
-	const char *key = request->task.idempotency_key;
+	const char *key = task->idempotency_key;
 	struct varlena *context_hash;
 
 	if (key != NULL)
@@ -72,7 +77,7 @@ identity_of(const TcCreateRequest *request, const TcTemplate *template, uint8 *h
 		case TC_IDENTITY_ALWAYS_UNIQUE:
 			return false;
 		case TC_IDENTITY_STRICT:
-			context_hash = tc_json_hash(request->task.context);
+			context_hash = tc_json_hash(task->context);
 			hash_identity(template, "context", VARDATA_ANY(context_hash),
 						  VARSIZE_ANY_EXHDR(context_hash), hash);
 			return true;
@@ -132,11 +137,46 @@ insert_steps(int64 task_id, const TcTemplate *template, const TcNewTask *task)
 			continue;
 		rows[n].key.task_id = task_id;
 		rows[n].key.step_no = node + 1;
+		rows[n].phase = parents == 0 ? TC_PHASE_READY : TC_PHASE_WAITING;
 		rows[n].visible_at = start;
 		rows[n].remaining_parents = parents;
 		rows[n++].max_attempts = step->max_attempts;
 	}
 	tc_queue_insert(rows, n);
+}
+
+/* ---- what is refused ----------------------------------------------------- */
+
+static const struct varlena *
+empty_object(void)
+{
+	return (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+}
+
+static void
+check_task(TcNewTask *task)
+{
+	if (task->context == NULL)
+		task->context = empty_object();
+	if (!JB_ROOT_IS_OBJECT((Jsonb *) task->context))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("context must be a JSON object"),
+				 errdetail("It is an array or a scalar."),
+				 errhint("Wrap it: jsonb_build_object('value', ...).")));
+	tc_limit_payload(task->context, "context");
+	if (task->has_run_at && TIMESTAMP_NOT_FINITE(task->run_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("run_at must be a finite time"),
+				 errdetail("A task scheduled at infinity would never run."),
+				 errhint("Leave run_at out to run at once.")));
+	if (task->idempotency_key != NULL && task->idempotency_key[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("idempotency_key must not be empty"),
+				 errdetail("Every task with an empty key would be the same task."),
+				 errhint("Leave it out, or pass a key that names the request.")));
 }
 
 /* ---- the story ----------------------------------------------------------- */
@@ -154,36 +194,66 @@ answer_existing(int64 task_id, TcCreateResult *result)
 	result->state = task->state;
 }
 
-void
-tc_create_task(TcCreateRequest *request, TcCreateResult *result)
+static void
+create_from(int32 named_task_id, TcNewTask *task, TcCreateResult *result)
 {
-	int32		named_task_id = tc_template_find(request->namespace_name, request->name,
-												 request->version);
+	const TcTemplate *template = tc_template_get(named_task_id);
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];
-	const TcTemplate *template;
+	int64		task_id = tc_task_next_id();
 	int64		existing;
-	int64		task_id;
 
-	if (named_task_id == 0)
-		tc_raise_template_not_found(request->namespace_name, request->name, request->version);
-	template = tc_template_get(named_task_id);
-	task_id = tc_task_next_id();
-	if (identity_of(request, template, hash) &&
-		(existing = tc_task_claim_key(hash, task_id)) != 0)
+	check_task(task);
+	if (identity_of(task, template, hash) && (existing = tc_task_claim_key(hash, task_id)) != 0)
 	{
 		answer_existing(existing, result);
 		return;
 	}
 
-	request->task.named_task_id = named_task_id;
-	tc_task_insert(task_id, &request->task);
-	insert_steps(task_id, template, &request->task);
+	task->named_task_id = named_task_id;
+	tc_task_insert(task_id, task);
+	insert_steps(task_id, template, task);
 	tc_event_task(TC_EVENT_TASK_CREATED, task_id);
-	if (request->task.run_at == TC_NO_TIME || request->task.run_at <= tc_session_now())
+	if (task->run_at == TC_NO_TIME || task->run_at <= tc_session_now())
 		tc_event_ready(template->namespace_name);
 
 	result->task_id = task_id;
 	result->created = true;
 	result->step_count = template->nsteps;
 	result->state = TC_TASK_PENDING;
+}
+
+void
+tc_create_task(TcCreateRequest *request, TcCreateResult *result)
+{
+	const char *namespace_name = request->namespace_name ? request->namespace_name
+		: TC_DEFAULT_NAMESPACE;
+	int32		named_task_id = tc_template_find(namespace_name, request->name, request->version);
+
+	if (named_task_id == 0)
+		tc_raise_template_not_found(namespace_name, request->name, request->version);
+	create_from(named_task_id, &request->task, result);
+}
+
+int
+tc_create_tasks(const struct varlena *requests, TcCreateResult **results)
+{
+	TcCreateRequest *list;
+	int			n = tc_requests_read(requests, &list);
+
+	*results = MemoryContextAllocHuge(tc_session_caller_context(),
+									  sizeof(TcCreateResult) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		tc_create_task(&list[i], &(*results)[i]);
+	}
+	return n;
+}
+
+/* The version of a definition that nobody named is its hash: equal content, one version. */
+void
+tc_create_task_from_definition(const struct varlena *template, TcNewTask *task,
+							   TcCreateResult *result)
+{
+	create_from(tc_register_by_content(template), task, result);
 }

@@ -11,6 +11,7 @@
 /* What a task as a whole is doing: the first that holds, in this order. */
 typedef enum Execution
 {
+	PAUSED,
 	HAS_READY_STEPS,
 	PROCESSING,
 	WAITING_FOR_RETRY,
@@ -26,6 +27,7 @@ static const struct
 	const char *status;
 	const char *action;
 }			execution_names[] = {
+	[PAUSED] = {"paused", "resume_task"},
 	[HAS_READY_STEPS] = {"has_ready_steps", "execute_ready_steps"},
 	[PROCESSING] = {"processing", "wait_for_completion"},
 	[WAITING_FOR_RETRY] = {"waiting_for_retry", "wait_for_retry"},
@@ -46,6 +48,8 @@ all_complete(const TcExecutionContext *context)
 static Execution
 execution_of(const TcTaskView *view, const TcExecutionContext *context)
 {
+	if (view->task.paused_at != TC_NO_TIME && !tc_task_state_is_final(view->task.state))
+		return PAUSED;
 	if (context->ready > 0)
 		return HAS_READY_STEPS;
 	if (context->steps[TC_STEP_IN_PROGRESS] > 0)

@@ -87,9 +87,8 @@ answer_repetition(const TcFailRequest *request, TcFailResult *result)
 	TcTaskRow  *task;
 	TcPastAttempt *past;
 
-	if (tc_task_read_latest(&request->key.task_id, 1, &task) != 1 || request->key.step_no < 1 ||
-		request->key.step_no > tc_template_get(task->named_task_id)->nsteps)
-		tc_raise_step_not_found(step_id);
+	tc_require_step(request->key);
+	tc_task_read_latest(&request->key.task_id, 1, &task);
 	if (tc_attempts_by_token(&request->key, &request->claim_token, 1, &past) == 0)
 		tc_raise_lease_lost(step_id);
 	result->step_state = past->to_state;

@@ -7,8 +7,10 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "errors.h"
 #include "events/events.h"
 #include "ops/steps.h"
+#include "store/task_store.h"
 #include "store/template_store.h"
 #include "store/worker_store.h"
 
@@ -74,10 +76,14 @@ tc_release_steps(TcHold *holds, int n, double delay_seconds)
 	TcQueueRow *held;
 	int			nheld = lock_held(holds, n, &held);
 	TimestampTz visible_at = tc_session_now() + (TimestampTz) (delay_seconds * USECS_PER_SEC);
+	TcStepMove *moves;
 
 	if (nheld == 0)
 		return 0;
-	tc_step_record_moves(held, nheld, TC_STEP_PENDING, NULL);
+	moves = palloc(sizeof(TcStepMove) * nheld);
+	for (int i = 0; i < nheld; i++)
+		moves[i] = tc_move_of_claim(&held[i], TC_VERB_RELEASE, TC_STEP_PENDING, NULL);
+	tc_step_record_moves(moves, nheld);
 	tc_queue_release(held, nheld, visible_at);
 	for (int i = 0; i < nheld; i++)
 	{
@@ -85,4 +91,36 @@ tc_release_steps(TcHold *holds, int n, double delay_seconds)
 			tc_event_ready(tc_lane_get(held[i].lane_id)->namespace_name);
 	}
 	return nheld;
+}
+
+bool
+tc_checkpoint_step(TcStepKey key, int64 claim_token, const struct varlena *checkpoint, bool yield)
+{
+	TcHold		hold = {.key = key, .claim_token = claim_token};
+	TcQueueRow *row;
+	TcStepMove	move;
+
+	if (lock_held(&hold, 1, &row) == 0)
+		return false;
+	tc_queue_set_checkpoint(key, checkpoint);
+	tc_event_step(TC_EVENT_STEP_CHECKPOINTED, key.task_id, key.step_no);
+	if (!yield)
+		return true;
+
+	move = tc_move_of_claim(row, TC_VERB_YIELD, TC_STEP_PENDING, NULL);
+	tc_step_record_moves(&move, 1);
+	tc_queue_release(row, 1, tc_session_now());
+	if (row->lane_id > 0)
+		tc_event_ready(tc_lane_get(row->lane_id)->namespace_name);
+	return true;
+}
+
+void
+tc_require_step(TcStepKey key)
+{
+	TcTaskRow  *task;
+
+	if (tc_task_read_latest(&key.task_id, 1, &task) != 1 || key.step_no < 1 ||
+		key.step_no > tc_template_get(task->named_task_id)->nsteps)
+		tc_raise_step_not_found(tc_step_id(key.task_id, key.step_no));
 }

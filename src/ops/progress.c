@@ -22,10 +22,17 @@ typedef struct JoinCount
 	int32		satisfied;
 } JoinCount;
 
+/* A child with one parent, about to enter the queue. */
+typedef struct ReadyChild
+{
+	TcQueueRow	row;			/* first: sorted by its key */
+	int			parent;			/* position in parents */
+} ReadyChild;
+
 /* What the parents lead to, collected before anything is written. */
 typedef struct Children
 {
-	TcQueueRow *ready;
+	ReadyChild *ready;
 	int			nready;
 	JoinCount  *joins;
 	int			njoins;
@@ -80,10 +87,13 @@ add_child(Children *children, const TcQueueRow *parents, int i,
 	}
 	else
 	{
-		TcQueueRow *row = &children->ready[children->nready++];
+		ReadyChild *child = &children->ready[children->nready++];
+		TcQueueRow *row = &child->row;
 
+		child->parent = i;
 		memset(row, 0, sizeof(*row));
 		row->key = key;
+		row->phase = TC_PHASE_READY;
 		row->lane_id = lane_of_child(&parents[i], lane, step);
 		row->visible_at = tc_session_now();
 		row->max_attempts = step->max_attempts;
@@ -112,11 +122,11 @@ fold_joins(Children *children)
 }
 
 static void
-collect_children(const TcQueueRow *parents, int n, Children *children, int32 *readied)
+collect_children(const TcQueueRow *parents, int n, Children *children)
 {
 	int			total = count_children(parents, n);
 
-	children->ready = palloc(sizeof(TcQueueRow) * Max(total, 1));
+	children->ready = palloc(sizeof(ReadyChild) * Max(total, 1));
 	children->joins = palloc(sizeof(JoinCount) * Max(total, 1));
 	children->nready = children->njoins = 0;
 	for (int i = 0; i < n; i++)
@@ -125,12 +135,10 @@ collect_children(const TcQueueRow *parents, int n, Children *children, int32 *re
 		const TcTemplate *template = template_of(&parents[i], &lane);
 		const TcDag *dag = &template->dag;
 		int32		node = parents[i].key.step_no - 1;
-		int			before = children->nready;
 
 		CHECK_FOR_INTERRUPTS();
 		for (int c = dag->child_start[node]; c < dag->child_start[node + 1]; c++)
 			add_child(children, parents, i, template, lane, dag->children[c]);
-		readied[i] = children->nready - before;
 	}
 	fold_joins(children);
 }
@@ -161,19 +169,35 @@ count_down_joins(const Children *children, int32 *readied)
 	}
 }
 
+/* Parents are sorted, but the children of one may lie among those of the next. */
+static void
+insert_children(const Children *children, int32 *readied)
+{
+	TcQueueRow *rows = palloc(sizeof(TcQueueRow) * children->nready);
+	bool	   *inserted = palloc(sizeof(bool) * children->nready);
+
+	qsort(children->ready, children->nready, sizeof(ReadyChild), tc_step_key_compare);
+	for (int i = 0; i < children->nready; i++)
+		rows[i] = children->ready[i].row;
+	tc_queue_insert_children(rows, children->nready, inserted);
+	for (int i = 0; i < children->nready; i++)
+	{
+		if (inserted[i])
+			readied[children->ready[i].parent]++;
+	}
+}
+
 void
 tc_progress_children(const TcQueueRow *parents, int n, int32 *readied)
 {
 	Children	children;
 
-	collect_children(parents, n, &children, readied);
+	collect_children(parents, n, &children);
+	memset(readied, 0, sizeof(int32) * n);
 	if (children.njoins > 0)
 		count_down_joins(&children, readied);
 	if (children.nready > 0)
-	{
-		qsort(children.ready, children.nready, sizeof(TcQueueRow), tc_step_key_compare);
-		tc_queue_insert(children.ready, children.nready);
-	}
+		insert_children(&children, readied);
 	for (int i = 0; i < n; i++)
 	{
 		if (readied[i] > 0 && parents[i].lane_id > 0)
@@ -183,16 +207,19 @@ tc_progress_children(const TcQueueRow *parents, int n, int32 *readied)
 
 /* ---- closing ------------------------------------------------------------- */
 
-/* Moves the tasks to their end, with the joins that will never run. */
+/*
+ * What is left in the queue of a task that ends: joins that will never run, and
+ * places kept by steps that people ended.
+ */
 static void
-end_tasks(const TcTaskMove *moves, int n)
+end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (moves[i].to == TC_TASK_ERROR)
+		if (rests[i] != TC_REST_NONE)
 			tc_queue_clear(moves[i].task_id);
 	}
-	tc_task_write_moves(moves, n, NULL);
+	tc_task_write_moves(moves, n, NULL, NULL);
 	for (int i = 0; i < n; i++)
 		tc_event_task(moves[i].to == TC_TASK_ERROR ? TC_EVENT_TASK_FAILED : TC_EVENT_TASK_COMPLETED,
 					  moves[i].task_id);
@@ -202,25 +229,28 @@ void
 tc_progress_close(const int64 *task_ids, int n, TcTaskState *states)
 {
 	TcTaskMove *moves = palloc(sizeof(TcTaskMove) * Max(n, 1));
-	bool	   *runnable = palloc(sizeof(bool) * Max(n, 1));
+	TcQueueRest *rests = palloc(sizeof(TcQueueRest) * Max(n, 1));
 	int			nmoves = 0;
 	TcTaskRow  *tasks;
 
 	if (tc_task_lock(task_ids, n, false, &tasks) != n)
 		elog(ERROR, "a step in the queue has no task");
-	tc_queue_runnable(task_ids, n, runnable);
+	tc_queue_rest(task_ids, n, rests);
 	for (int i = 0; i < n; i++)
 	{
+		TcTaskMove	move = {task_ids[i], tasks[i].state, TC_TASK_COMPLETE};
+
 		states[i] = tasks[i].state;
-		if (runnable[i] || tc_task_state_is_ended(tasks[i].state))
+		if (rests[i] == TC_REST_RUNNABLE || tc_task_state_is_ended(tasks[i].state))
 			continue;
-		moves[nmoves].task_id = task_ids[i];
-		moves[nmoves].from = tasks[i].state;
-		moves[nmoves].to = tasks[i].failed_steps > 0 ? TC_TASK_ERROR : TC_TASK_COMPLETE;
-		if (tc_task_move(tasks[i].state, moves[nmoves].to) != TC_MOVE_LEGAL)
-			tc_raise_illegal_task_move(task_ids[i], tasks[i].state, moves[nmoves].to);
-		states[i] = moves[nmoves++].to;
+		if (tasks[i].failed_steps > 0)
+			move.to = TC_TASK_ERROR;
+		if (tc_task_move(move.from, move.to) != TC_MOVE_LEGAL)
+			tc_raise_illegal_task_move(move.task_id, move.from, move.to);
+		states[i] = move.to;
+		rests[nmoves] = rests[i];
+		moves[nmoves++] = move;
 	}
 	if (nmoves > 0)
-		end_tasks(moves, nmoves);
+		end_tasks(moves, rests, nmoves);
 }

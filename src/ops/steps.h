@@ -110,4 +110,14 @@ extern void tc_heartbeat(const char *worker_id, TcHold *holds, int n, double lea
 /* Gives claims back, to be visible after the delay; returns how many were held. */
 extern int	tc_release_steps(TcHold *holds, int n, double delay_seconds);
 
+/*
+ * Stores a checkpoint; yield gives the step back as well.  False when the claim
+ * is not held.
+ */
+extern bool tc_checkpoint_step(TcStepKey key, int64 claim_token, const struct varlena *checkpoint,
+							   bool yield);
+
+/* Is there such a step?  TC003 when there is not. */
+extern void tc_require_step(TcStepKey key);
+
 #endif							/* TC_STEPS_H */

@@ -7,14 +7,6 @@
 
 #include "store/task_store.h"
 
-typedef struct TcCreateRequest
-{
-	const char *namespace_name;
-	const char *name;
-	const char *version;		/* NULL = highest */
-	TcNewTask	task;			/* named_task_id is filled in */
-} TcCreateRequest;
-
 typedef struct TcCreateResult
 {
 	int64		task_id;
@@ -25,7 +17,11 @@ typedef struct TcCreateResult
 
 extern void tc_create_task(TcCreateRequest *request, TcCreateResult *result);
 
-/* False when it is cancelled already. */
-extern bool tc_cancel_task(int64 task_id, const char *reason);
+/* One task for each object of a JSON array; returns how many. */
+extern int	tc_create_tasks(const struct varlena *requests, TcCreateResult **results);
+
+/* A task of a template that is registered by its content, if it is not yet. */
+extern void tc_create_task_from_definition(const struct varlena *template, TcNewTask *task,
+										   TcCreateResult *result);
 
 #endif							/* TC_TASKS_H */

@@ -25,6 +25,12 @@ typedef struct TcRegistration
  */
 extern void tc_register_template(const struct varlena *json, TcRegistration *registration);
 
+/*
+ * Registers a template under a version of its own, made from its content.  Runs
+ * inside a session bracket, unlike the others here.
+ */
+extern int32 tc_register_by_content(const struct varlena *json);
+
 /* The warnings that registering would give (char *); raises TC020 like it. */
 extern List *tc_validate_template(const struct varlena *json);
 

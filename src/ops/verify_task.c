@@ -85,19 +85,22 @@ check_readiness(Findings *findings, int32 node, const TcStepView *step)
 	int32		parents = tc_dag_parent_count(&view->template->dag, node);
 	int32		missing = parents - tc_view_satisfied_parents(view, node);
 	bool		may_run = missing == 0;
+	bool		runs = step->live &&
+		(step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED);
 
-	if (step->live && step->phase != TC_PHASE_WAITING && !may_run)
+	if (runs && !may_run)
 		found(findings, step_no, "ready or claimed, though %d parents are not satisfied", missing);
 	if (step->history_rows > 0 && !may_run)
 		found(findings, step_no, "was run, though %d parents are not satisfied", missing);
-	if (step->live && step->remaining_parents != (step->phase == TC_PHASE_WAITING ? missing : 0))
+	if (step->live && step->phase != TC_PHASE_ENDED &&
+		step->remaining_parents != (step->phase == TC_PHASE_WAITING ? missing : 0))
 		found(findings, step_no, "counts %d remaining parents; %d are not satisfied",
 			  step->remaining_parents, missing);
 	if (tc_task_state_is_ended(view->task.state))
 		return;
 	if (!step->live && may_run && !tc_step_state_is_ended(step->state))
 		found(findings, step_no, "every parent is satisfied, and the step is not in the queue");
-	if (!step->live && parents > 1 && !may_run)
+	if (!step->live && parents > 1 && !may_run && !tc_step_state_is_ended(step->state))
 		found(findings, step_no, "a join that waits is not in the queue");
 	if (step->live && step->phase == TC_PHASE_WAITING && parents < 2)
 		found(findings, step_no, "waits for parents, though it is no join");
@@ -149,8 +152,8 @@ static void
 check_task(Findings *findings, const int32 *steps, bool runnable)
 {
 	const TcTaskRow *task = &findings->view->task;
-	int32		satisfied = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
-		steps[TC_STEP_SKIPPED];
+	int32		ended = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
+		steps[TC_STEP_SKIPPED] + steps[TC_STEP_CANCELLED];
 
 	if (findings->view->foreign_rows > 0)
 		found(findings, 0, "%d queue rows are of no step", findings->view->foreign_rows);
@@ -164,9 +167,9 @@ check_task(Findings *findings, const int32 *steps, bool runnable)
 		found(findings, 0, "the task is %s and nothing in it can run", tc_task_state_name(task->state));
 	if (task->state == TC_TASK_PENDING && (steps[TC_STEP_PENDING] != findings->view->template->nsteps))
 		found(findings, 0, "the task is pending, but steps of it were claimed");
-	if (task->state == TC_TASK_COMPLETE && satisfied != findings->view->template->nsteps)
+	if (task->state == TC_TASK_COMPLETE && ended != findings->view->template->nsteps)
 		found(findings, 0, "the task is complete, but only %d of its %d steps are",
-			  satisfied, findings->view->template->nsteps);
+			  ended, findings->view->template->nsteps);
 	if (task->state == TC_TASK_ERROR && steps[TC_STEP_ERROR] == 0)
 		found(findings, 0, "the task is in error, but no step is");
 }
@@ -184,7 +187,8 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 
 		CHECK_FOR_INTERRUPTS();
 		steps[step->state]++;
-		runnable = runnable || (step->live && step->phase != TC_PHASE_WAITING);
+		runnable = runnable || (step->live && (step->phase == TC_PHASE_READY ||
+											   step->phase == TC_PHASE_CLAIMED));
 		check_attempts(&findings, node + 1, step);
 		check_results(&findings, node + 1, step);
 		check_readiness(&findings, node, step);

@@ -189,23 +189,28 @@ static TcPlan plan_insert = {
 	.sql =
 	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, lane_id, phase, waits_for_retry,"
 	" visible_at, remaining_parents, attempts, max_attempts, attempt_no)"
-	" SELECT i.task_id, i.step_no, $1, i.lane_id, CASE WHEN i.remaining > 0 THEN 'w' ELSE 'r' END, false,"
+	" SELECT i.task_id, i.step_no, $1, i.lane_id, i.phase, false,"
 	" i.visible_at, i.remaining, i.attempts, i.max_attempts, i.attempt_no"
-	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[], $9::int[])"
-	"  AS i(task_id, step_no, lane_id, visible_at, remaining, attempts, max_attempts, attempt_no)",
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[],"
+	"  $9::int[], $10::\"char\"[])"
+	"  AS i(task_id, step_no, lane_id, visible_at, remaining, attempts, max_attempts, attempt_no, phase)"
+	" ON CONFLICT DO NOTHING",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 9,
+	.nargs = 10,
 	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID},
+		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID},
 };
 
-void
-tc_queue_insert(const TcQueueRow *rows, int n)
+/* Returns how many were inserted: not those whose step has a row. */
+static uint64
+insert_rows(const TcQueueRow *rows, int n)
 {
 	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
 	int32	   *numbers[5];
 	TimestampTz *visible_at = palloc(sizeof(TimestampTz) * Max(n, 1));
+	char	   *phases = palloc(Max(n, 1));
+	uint64		inserted = 0;
 	int			end;
 
 	for (int c = 0; c < lengthof(numbers); c++)
@@ -213,6 +218,7 @@ tc_queue_insert(const TcQueueRow *rows, int n)
 	for (int i = 0; i < n; i++)
 	{
 		visible_at[i] = rows[i].visible_at;
+		phases[i] = rows[i].phase;
 		numbers[0][i] = rows[i].lane_id;
 		numbers[1][i] = rows[i].remaining_parents;
 		numbers[2][i] = rows[i].attempts;
@@ -221,7 +227,7 @@ tc_queue_insert(const TcQueueRow *rows, int n)
 	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[9];
+		Datum		values[10];
 
 		end = tc_shard_run_end(columns.task_ids, start, n);
 		bind_keys(values, &columns, start, end);
@@ -229,8 +235,45 @@ tc_queue_insert(const TcQueueRow *rows, int n)
 		values[4] = tc_array_timestamptz(visible_at + start, end - start);
 		for (int c = 1; c < lengthof(numbers); c++)
 			values[4 + c] = tc_array_int32(numbers[c] + start, end - start);
-		tc_plan_run(&plan_insert, values, NULL);
+		values[9] = tc_array_char(phases + start, end - start);
+		inserted += tc_plan_run(&plan_insert, values, NULL);
 	}
+	return inserted;
+}
+
+void
+tc_queue_insert(const TcQueueRow *rows, int n)
+{
+	if (insert_rows(rows, n) != n)
+		elog(ERROR, "a step of task " INT64_FORMAT " is in the queue already", rows[0].key.task_id);
+}
+
+void
+tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
+{
+	TcStepKey  *keys;
+	TcQueueRow *there;
+	int			nthere;
+	int			missing = n - (int) insert_rows(rows, n);
+
+	memset(inserted, true, n);
+	if (missing == 0)
+		return;
+	keys = palloc(sizeof(TcStepKey) * n);
+	for (int i = 0; i < n; i++)
+		keys[i] = rows[i].key;
+	nthere = tc_queue_lock(keys, n, &there);
+	for (int i = 0, t = 0; i < n && t < nthere; i++)
+	{
+		if (tc_step_key_compare(&there[t], &keys[i]) != 0)
+			continue;
+		if (there[t++].phase != TC_PHASE_ENDED)
+			continue;
+		inserted[i] = false;
+		missing--;
+	}
+	if (missing != 0)
+		elog(ERROR, "a step of task " INT64_FORMAT " would be ready twice", rows[0].key.task_id);
 }
 
 /*
@@ -248,8 +291,8 @@ static TcPlan plan_count_down = {
 	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q)"
 	"UPDATE tasker.step_queue q SET"
 	" remaining_parents = q.remaining_parents - l.satisfied,"
-	" phase = CASE WHEN q.remaining_parents = l.satisfied THEN 'r' ELSE q.phase END,"
-	" visible_at = CASE WHEN q.remaining_parents = l.satisfied THEN $5 ELSE q.visible_at END"
+	" phase = CASE WHEN q.phase = 'w' AND q.remaining_parents = l.satisfied THEN 'r' ELSE q.phase END,"
+	" visible_at = CASE WHEN q.phase = 'w' AND q.remaining_parents = l.satisfied THEN $5 ELSE q.visible_at END"
 	" FROM locked l WHERE q.task_id = l.task_id AND q.step_no = l.step_no AND q.shard_key = $1"
 	" RETURNING " QUEUE_COLUMNS,
 	.kind = TC_WRITE,
@@ -571,61 +614,195 @@ tc_queue_release(const TcQueueRow *rows, int n, TimestampTz visible_at)
 	}
 }
 
-static TcPlan plan_record_move = {
+static TcPlan plan_remove_batch = {
 	.sql =
-	"INSERT INTO tasker.step_moves (task_id, step_no, shard_key, from_state, to_state, worker_id,"
-	" claimed_at, moved_at, reason, recorded_by, recorded_as)"
-	" SELECT i.task_id, i.step_no, $1, 'in_progress', $6, i.worker_id, i.claimed_at, $7, $8, $9, $10"
-	" FROM unnest($2::bigint[], $3::int[], $4::text[], $5::timestamptz[])"
-	"  AS i(task_id, step_no, worker_id, claimed_at)",
+	"DELETE FROM tasker.step_queue q"
+	" USING unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
 	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT,
-	.nargs = 10,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TEXTOID,
-		TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID},
+	.expect = SPI_OK_DELETE,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
 };
 
 void
-tc_step_record_moves(const TcQueueRow *rows, int n, TcStepState to, const char *reason)
+tc_queue_remove(const TcStepKey *keys, int n)
 {
-	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
-	const char **workers = palloc(sizeof(char *) * Max(n, 1));
-	TimestampTz *claimed_at = palloc(sizeof(TimestampTz) * Max(n, 1));
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
 	int			end;
 
-	for (int i = 0; i < n; i++)
-	{
-		Assert(rows[i].phase == TC_PHASE_CLAIMED);
-		Assert(tc_step_move(TC_STEP_IN_PROGRESS, to) == TC_MOVE_LEGAL);
-		workers[i] = rows[i].worker_id;
-		claimed_at[i] = rows[i].claimed_at;
-	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[10];
-		char		nulls[10];
+		Datum		values[3];
 
-		memset(nulls, ' ', sizeof(nulls));
 		end = tc_shard_run_end(columns.task_ids, start, n);
 		bind_keys(values, &columns, start, end);
-		values[3] = tc_array_text(workers + start, end - start);
-		values[4] = tc_array_timestamptz(claimed_at + start, end - start);
-		values[5] = CStringGetTextDatum(tc_step_state_name(to));
-		values[6] = TimestampTzGetDatum(tc_session_now());
-		values[7] = tc_text_or_null(reason, &nulls[7]);
-		values[8] = CStringGetTextDatum(tc_session_role());
-		values[9] = tc_text_or_null(tc_session_acting_role(), &nulls[9]);
-		tc_plan_run(&plan_record_move, values, nulls);
+		if (tc_plan_run(&plan_remove_batch, values, NULL) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
+}
+
+static TcPlan plan_set_checkpoint = {
+	.sql =
+	"UPDATE tasker.step_queue SET checkpoint = $4 WHERE task_id = $1 AND step_no = $2 AND shard_key = $3",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 4,
+	.argtypes = {INT8OID, INT4OID, INT4OID, JSONBOID},
+};
+
+void
+tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpoint)
+{
+	Datum		values[4] = {
+		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
+		Int32GetDatum(tc_shard_key(key.task_id)), PointerGetDatum(checkpoint)
+	};
+
+	if (tc_plan_run(&plan_set_checkpoint, values, NULL) != 1)
+		elog(ERROR, "a locked queue row vanished");
+}
+
+static TcPlan plan_set_paused = {
+	.sql =
+	"UPDATE tasker.step_queue SET lane_id = CASE WHEN $3 THEN -abs(lane_id) ELSE abs(lane_id) END"
+	" WHERE task_id = $1 AND shard_key = $2",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, BOOLOID},
+};
+
+void
+tc_queue_set_paused(int64 task_id, bool paused)
+{
+	Datum		values[3] = {
+		Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id)), BoolGetDatum(paused)
+	};
+
+	tc_plan_run(&plan_set_paused, values, NULL);
+}
+
+/* ---- moves --------------------------------------------------------------- */
+
+static const char *const verb_names[] = {
+#define X(id, name) name,
+	TC_MOVE_VERBS(X)
+#undef X
+};
+
+TcStepMove
+tc_move_of_claim(const TcQueueRow *row, TcMoveVerb verb, TcStepState to, const char *reason)
+{
+	TcStepMove	move = {
+		.key = row->key,
+		.after_attempt_no = row->attempt_no,
+		.verb = verb,
+		.from = TC_STEP_IN_PROGRESS,
+		.to = to,
+		.worker_id = row->worker_id,
+		.claimed_at = row->claimed_at,
+		.reason = reason,
+	};
+
+	Assert(row->phase == TC_PHASE_CLAIMED);
+	return move;
+}
+
+static TcPlan plan_record_moves = {
+	.sql =
+	"INSERT INTO tasker.step_moves (task_id, step_no, shard_key, after_attempt_no, verb, from_state,"
+	" to_state, worker_id, claimed_at, results, reason, metadata, moved_at, recorded_by, recorded_as)"
+	" SELECT i.task_id, i.step_no, $1, i.after_attempt_no, i.verb, i.from_state, i.to_state,"
+	" i.worker_id, nullif(i.claimed_at, '-infinity'), i.results, i.reason, i.metadata, $13, $14, $15"
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],"
+	"  $9::timestamptz[], $10::jsonb[], $11::text[], $12::jsonb[])"
+	"  AS i(task_id, step_no, after_attempt_no, verb, from_state, to_state, worker_id, claimed_at,"
+	"   results, reason, metadata)",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 15,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID,
+		TIMESTAMPTZOID, TEXTOID, TEXTOID},
+};
+
+/* Moves as columns. */
+typedef struct MoveColumns
+{
+	int32	   *after;
+	const char **texts[5];		/* verb, from, to, worker, reason */
+	TimestampTz *claimed_at;
+	const struct varlena **results;
+	const struct varlena **metadata;
+} MoveColumns;
+
+static MoveColumns
+move_columns(const TcStepMove *moves, int n)
+{
+	MoveColumns columns;
+
+	columns.after = palloc(sizeof(int32) * Max(n, 1));
+	columns.claimed_at = palloc(sizeof(TimestampTz) * Max(n, 1));
+	columns.results = palloc(sizeof(struct varlena *) * Max(n, 1));
+	columns.metadata = palloc(sizeof(struct varlena *) * Max(n, 1));
+	for (int c = 0; c < lengthof(columns.texts); c++)
+		columns.texts[c] = palloc(sizeof(char *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		Assert(tc_step_move(moves[i].from, moves[i].to) == TC_MOVE_LEGAL);
+		columns.after[i] = moves[i].after_attempt_no;
+		columns.texts[0][i] = verb_names[moves[i].verb];
+		columns.texts[1][i] = tc_step_state_name(moves[i].from);
+		columns.texts[2][i] = tc_step_state_name(moves[i].to);
+		columns.texts[3][i] = moves[i].worker_id;
+		columns.texts[4][i] = moves[i].reason;
+		columns.claimed_at[i] = moves[i].worker_id == NULL ? TC_NO_TIME : moves[i].claimed_at;
+		columns.results[i] = moves[i].results;
+		columns.metadata[i] = moves[i].metadata;
+	}
+	return columns;
+}
+
+void
+tc_step_record_moves(const TcStepMove *moves, int n)
+{
+	KeyColumns	keys = key_columns(moves, sizeof(TcStepMove), n);
+	MoveColumns columns = move_columns(moves, n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[15];
+		char		nulls[15];
+		int			count;
+
+		memset(nulls, ' ', sizeof(nulls));
+		end = tc_shard_run_end(keys.task_ids, start, n);
+		count = end - start;
+		bind_keys(values, &keys, start, end);
+		values[3] = tc_array_int32(columns.after + start, count);
+		for (int c = 0; c < 4; c++)
+			values[4 + c] = tc_array_text(columns.texts[c] + start, count);
+		values[8] = tc_array_timestamptz(columns.claimed_at + start, count);
+		values[9] = tc_array_jsonb(columns.results + start, count);
+		values[10] = tc_array_text(columns.texts[4] + start, count);
+		values[11] = tc_array_jsonb(columns.metadata + start, count);
+		values[12] = TimestampTzGetDatum(tc_session_now());
+		values[13] = CStringGetTextDatum(tc_session_role());
+		values[14] = tc_text_or_null(tc_session_acting_role(), &nulls[14]);
+		tc_plan_run(&plan_record_moves, values, nulls);
 	}
 }
 
 /* ---- questions ----------------------------------------------------------- */
 
 /* Not EXISTS: the planner would hash the whole queue to answer it. */
-static TcPlan plan_runnable = {
+static TcPlan plan_rest = {
 	.sql =
-	"SELECT coalesce((SELECT true FROM tasker.step_queue q"
-	"  WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN ('r', 'c') LIMIT 1), false)"
+	"SELECT (SELECT q.phase IN ('r', 'c') FROM tasker.step_queue q"
+	"  WHERE q.task_id = i.task_id AND q.shard_key = $1"
+	"  ORDER BY q.phase IN ('r', 'c') DESC LIMIT 1)"
 	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -634,7 +811,7 @@ static TcPlan plan_runnable = {
 };
 
 void
-tc_queue_runnable(const int64 *task_ids, int n, bool *runnable)
+tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests)
 {
 	int			end;
 
@@ -646,9 +823,14 @@ tc_queue_runnable(const int64 *task_ids, int n, bool *runnable)
 		end = tc_shard_run_end(task_ids, start, n);
 		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
 		values[1] = tc_array_int64(task_ids + start, end - start);
-		count = tc_plan_run(&plan_runnable, values, NULL);
+		count = tc_plan_run(&plan_rest, values, NULL);
 		for (uint64 i = 0; i < count; i++)
-			runnable[start + i] = tc_row_bool(i, 1);
+		{
+			if (tc_row_isnull(i, 1))
+				rests[start + i] = TC_REST_NONE;
+			else
+				rests[start + i] = tc_row_bool(i, 1) ? TC_REST_RUNNABLE : TC_REST_WAITING;
+		}
 	}
 }
 

@@ -14,6 +14,7 @@
 #define TC_PHASE_WAITING 'w'	/* a join whose parents are not all satisfied */
 #define TC_PHASE_READY 'r'		/* claimable from visible_at on */
 #define TC_PHASE_CLAIMED 'c'	/* in a worker's hands until visible_at */
+#define TC_PHASE_ENDED 'x'		/* ended by hand before its parents did: they must not wake it */
 
 typedef struct TcStepKey
 {
@@ -59,8 +60,14 @@ extern bool tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row);
 /* Locks every live row of a task, until no new one appears. */
 extern int	tc_queue_lock_task(int64 task_id, TcQueueRow **rows);
 
-/* New rows; remaining_parents > 0 makes a waiting join. */
+/* New rows, of phase ready, waiting or ended. */
 extern void tc_queue_insert(const TcQueueRow *rows, int n);
+
+/*
+ * Ready rows for children whose one parent ended.  A child that people ended
+ * before keeps its row: inserted[i] tells which rows are new.
+ */
+extern void tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted);
 
 /* Ends claims with results: the rows leave the queue, the attempts enter the history. */
 extern void tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n);
@@ -91,14 +98,62 @@ extern void tc_queue_claim(const TcQueueRow *rows, const int64 *tokens,
 /* Removes all rows of a task; the caller has locked them. */
 extern void tc_queue_clear(int64 task_id);
 
-/* Records claims that a cancellation ended. */
-extern void tc_step_record_moves(const TcQueueRow *rows, int n, TcStepState to, const char *reason);
+/* Removes rows that the caller has locked. */
+extern void tc_queue_remove(const TcStepKey *keys, int n);
 
-/*
- * Which of the tasks can still run: they have a ready or claimed step.  Sees
- * everything committed before the call.
- */
-extern void tc_queue_runnable(const int64 *task_ids, int n, bool *runnable);
+/* What is done to steps other than running them; the verb is on record. */
+#define TC_MOVE_VERBS(X) \
+	X(RELEASE, "release") \
+	X(YIELD, "yield") \
+	X(CANCEL, "cancel") \
+	X(RESET, "reset") \
+	X(RESOLVE, "resolve") \
+	X(SKIP, "skip") \
+	X(RETRY_TASK, "retry_task") \
+	X(CASCADE, "cascade")
+
+typedef enum TcMoveVerb
+{
+#define X(id, name) TC_VERB_##id,
+	TC_MOVE_VERBS(X)
+#undef X
+} TcMoveVerb;
+
+typedef struct TcStepMove
+{
+	TcStepKey	key;			/* first: sorted by it */
+	int32		after_attempt_no;
+	TcMoveVerb	verb;
+	TcStepState from;
+	TcStepState to;
+	const char *worker_id;		/* of the claim it ended, or NULL */
+	TimestampTz claimed_at;
+	const struct varlena *results;	/* of resolve, or NULL */
+	const char *reason;
+	const struct varlena *metadata;
+} TcStepMove;
+
+/* The move that ends a claim. */
+extern TcStepMove tc_move_of_claim(const TcQueueRow *row, TcMoveVerb verb, TcStepState to,
+								   const char *reason);
+
+extern void tc_step_record_moves(const TcStepMove *moves, int n);
+
+extern void tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpoint);
+
+/* Takes every row of a task out of the claims' reach, or back into it. */
+extern void tc_queue_set_paused(int64 task_id, bool paused);
+
+/* What is left of a task in the queue. */
+typedef enum TcQueueRest
+{
+	TC_REST_NONE,
+	TC_REST_WAITING,			/* rows, but none that can run */
+	TC_REST_RUNNABLE			/* a ready or claimed step */
+} TcQueueRest;
+
+/* For each task; sees everything committed before the call. */
+extern void tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests);
 
 /* Who already completed or failed a step with this token; false when nobody did. */
 typedef struct TcPastAttempt

@@ -16,7 +16,7 @@
 
 #define TASK_COLUMNS \
 	"t.task_id, t.named_task_id, t.state, t.failed_steps, t.priority, t.run_at, " \
-	"t.started_at, t.finished_at"
+	"t.paused_at, t.started_at, t.finished_at"
 
 #define KEY_HASH_LENGTH 32
 
@@ -32,8 +32,9 @@ read_task_row(uint64 row, TcTaskRow *task)
 	task->failed_steps = tc_row_int32(row, 4);
 	task->priority = tc_row_int32(row, 5);
 	task->run_at = tc_row_timestamptz(row, 6);
-	task->started_at = tc_row_timestamptz(row, 7);
-	task->finished_at = tc_row_timestamptz(row, 8);
+	task->paused_at = tc_row_timestamptz(row, 7);
+	task->started_at = tc_row_timestamptz(row, 8);
+	task->finished_at = tc_row_timestamptz(row, 9);
 }
 
 static TcPlan plan_next_id = {
@@ -269,17 +270,18 @@ static TcPlan plan_move = {
 	" WHERE t.task_id = i.task_id AND t.shard_key = $1"
 	" RETURNING t.task_id, t.shard_key, i.from_state, i.to_state)"
 	"INSERT INTO tasker.task_transitions"
-	" (task_id, shard_key, from_state, to_state, moved_at, reason, recorded_by, recorded_as)"
-	" SELECT m.task_id, m.shard_key, m.from_state, m.to_state, $5, $6, $7, $8 FROM moved m",
+	" (task_id, shard_key, from_state, to_state, moved_at, reason, recorded_by, recorded_as, metadata)"
+	" SELECT m.task_id, m.shard_key, m.from_state, m.to_state, $5, $6, $7, $8, $9 FROM moved m",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 8,
+	.nargs = 9,
 	.argtypes = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID,
-		TEXTOID, TEXTOID, TEXTOID},
+		TEXTOID, TEXTOID, TEXTOID, JSONBOID},
 };
 
 void
-tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason)
+tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason,
+					const struct varlena *metadata)
 {
 	int64	   *task_ids = palloc(sizeof(int64) * Max(n, 1));
 	const char **from = palloc(sizeof(char *) * Max(n, 1));
@@ -295,8 +297,8 @@ tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason)
 	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[8];
-		char		nulls[8];
+		Datum		values[9];
+		char		nulls[9];
 
 		memset(nulls, ' ', sizeof(nulls));
 		end = tc_shard_run_end(task_ids, start, n);
@@ -308,6 +310,8 @@ tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason)
 		values[5] = tc_text_or_null(reason, &nulls[5]);
 		values[6] = CStringGetTextDatum(tc_session_role());
 		values[7] = tc_text_or_null(tc_session_acting_role(), &nulls[7]);
+		values[8] = PointerGetDatum(metadata);
+		nulls[8] = metadata == NULL ? 'n' : ' ';
 		if (tc_plan_run(&plan_move, values, nulls) != end - start)
 			elog(ERROR, "a locked task row vanished");
 	}
@@ -330,6 +334,37 @@ tc_task_add_failed(int64 task_id, int32 failed_steps)
 	};
 
 	if (tc_plan_run(&plan_add_failed, values, NULL) != 1)
+		elog(ERROR, "task " INT64_FORMAT " vanished under its lock", task_id);
+}
+
+static TcPlan plan_set_paused = {
+	.sql =
+	"WITH marked AS ("
+	" UPDATE tasker.tasks SET paused_at = CASE WHEN $3 THEN $4 END"
+	" WHERE task_id = $1 AND shard_key = $2 RETURNING task_id)"
+	"INSERT INTO tasker.task_pauses (task_id, shard_key, paused, moved_at, reason, recorded_by, recorded_as)"
+	" SELECT m.task_id, $2, $3, $4, $5, $6, $7 FROM marked m",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 7,
+	.argtypes = {INT8OID, INT4OID, BOOLOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID},
+};
+
+void
+tc_task_set_paused(int64 task_id, bool paused, const char *reason)
+{
+	Datum		values[7];
+	char		nulls[7];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(task_id);
+	values[1] = Int32GetDatum(tc_shard_key(task_id));
+	values[2] = BoolGetDatum(paused);
+	values[3] = TimestampTzGetDatum(tc_session_now());
+	values[4] = tc_text_or_null(reason, &nulls[4]);
+	values[5] = CStringGetTextDatum(tc_session_role());
+	values[6] = tc_text_or_null(tc_session_acting_role(), &nulls[6]);
+	if (tc_plan_run(&plan_set_paused, values, nulls) != 1)
 		elog(ERROR, "task " INT64_FORMAT " vanished under its lock", task_id);
 }
 

@@ -17,8 +17,9 @@ typedef struct TcNewTask
 {
 	int32		named_task_id;
 	int32		priority;
+	bool		has_run_at;
 	TimestampTz run_at;			/* TC_NO_TIME = at once */
-	const struct varlena *context;
+	const struct varlena *context;	/* NULL = an empty object */
 	const char *idempotency_key;
 	const char *initiator;
 	const char *source_system;
@@ -28,6 +29,15 @@ typedef struct TcNewTask
 	Datum		parent_correlation_id;	/* uuid, 0 = NULL */
 } TcNewTask;
 
+/* A task as it is asked for. */
+typedef struct TcCreateRequest
+{
+	const char *namespace_name; /* NULL = default */
+	const char *name;
+	const char *version;		/* NULL = highest */
+	TcNewTask	task;			/* named_task_id is filled in */
+} TcCreateRequest;
+
 typedef struct TcTaskRow
 {
 	int64		task_id;
@@ -36,6 +46,7 @@ typedef struct TcTaskRow
 	int32		failed_steps;
 	int32		priority;
 	TimestampTz run_at;
+	TimestampTz paused_at;
 	TimestampTz started_at;
 	TimestampTz finished_at;
 } TcTaskRow;
@@ -82,8 +93,10 @@ extern int	tc_task_ids_sort_unique(int64 *task_ids, int n);
 extern int	tc_task_lock(const int64 *task_ids, int n, bool skip_locked, TcTaskRow **rows);
 
 /* Caller holds the row locks and has asked tc_task_move(). */
-extern void tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason);
-extern void tc_task_add_failed(int64 task_id, int32 failed_steps);
+extern void tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason,
+								const struct varlena *metadata);
+extern void tc_task_add_failed(int64 task_id, int32 failed_steps);	/* may be negative */
+extern void tc_task_set_paused(int64 task_id, bool paused, const char *reason);
 
 /*
  * Of the given pending tasks, starts those whose row nobody else holds; returns

@@ -58,21 +58,19 @@ read_queue(TcTaskView *view, bool *waits_for_retry)
 	}
 }
 
-/*
- * Claims that ended without being an attempt count only as the time of a claim:
- * they come with attempt_no 0.
- */
+/* Attempts and moves in the order in which they happened to each step. */
 static TcPlan plan_history = {
 	.sql =
-	"SELECT h.step_no, h.attempt_no, h.attempt, h.outcome, h.to_state, h.claimed_at, h.finished_at,"
-	" h.backoff_request_seconds FROM ("
-	" SELECT a.step_no, a.attempt_no, a.attempt, a.outcome, a.to_state, a.claimed_at, a.finished_at,"
-	"  a.backoff_request_seconds"
+	"SELECT h.step_no, h.kind, h.attempt_no, h.attempt, h.outcome, h.to_state, h.claimed_at,"
+	" h.finished_at, h.backoff_request_seconds FROM ("
+	" SELECT a.step_no, 'a'::\"char\" AS kind, a.attempt_no, 0::bigint AS move_id, a.attempt, a.outcome,"
+	"  a.to_state, a.claimed_at, a.finished_at, a.backoff_request_seconds"
 	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2"
 	" UNION ALL"
-	" SELECT m.step_no, 0, 0, '', m.to_state, m.claimed_at, m.moved_at, NULL"
+	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state, m.claimed_at,"
+	"  m.moved_at, NULL"
 	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2) h"
-	" ORDER BY h.step_no, h.attempt_no",
+	" ORDER BY h.step_no, h.attempt_no, h.move_id",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
 	.nargs = 2,
@@ -82,28 +80,43 @@ static TcPlan plan_history = {
 static void
 read_attempt(uint64 row, TcStepView *step)
 {
-	const char *outcome = tc_row_text(row, 4);
-	TimestampTz claimed_at = tc_row_timestamptz(row, 6);
-	int32		attempt_no = tc_row_int32(row, 2);
-
-	if (step->last_attempted_at == TC_NO_TIME || claimed_at > step->last_attempted_at)
-		step->last_attempted_at = claimed_at;
-	if (attempt_no == 0)
-		return;
-
 	step->history_rows++;
-	step->numbering_broken = step->numbering_broken || attempt_no != step->history_rows;
+	step->numbering_broken = step->numbering_broken || tc_row_int32(row, 3) != step->history_rows;
 	step->continued_after_end = step->continued_after_end || step->completions > 0;
-	step->last_attempt_no = attempt_no;
-	step->history_attempts = tc_row_int32(row, 3);
-	if (!tc_step_state_parse(tc_row_text(row, 5), &step->last_outcome))
-		elog(ERROR, "unknown step state in the history");
-	step->finished_at = tc_row_timestamptz(row, 7);
-	step->backoff_request_seconds = tc_row_isnull(row, 8) ? -1 : tc_row_int32(row, 8);
-	if (strcmp(outcome, "completed") == 0)
+	step->history_attempts = tc_row_int32(row, 4);
+	step->backoff_request_seconds = tc_row_isnull(row, 9) ? -1 : tc_row_int32(row, 9);
+	if (strcmp(tc_row_text(row, 5), "completed") == 0)
 		step->completions++;
 	else
-		step->last_failure_at = step->finished_at;
+		step->last_failure_at = tc_row_timestamptz(row, 8);
+}
+
+static void
+read_move(uint64 row, TcStepView *step)
+{
+	const char *verb = tc_row_text(row, 5);
+
+	if (strcmp(verb, "reset") == 0 || strcmp(verb, "retry_task") == 0)
+		step->history_attempts = 0;
+	step->backoff_request_seconds = -1;
+}
+
+static void
+read_event(uint64 row, TcStepView *step)
+{
+	TimestampTz claimed_at = tc_row_timestamptz(row, 7);
+
+	if (tc_row_char(row, 2) == 'a')
+		read_attempt(row, step);
+	else
+		read_move(row, step);
+	step->recorded = true;
+	if (!tc_step_state_parse(tc_row_text(row, 6), &step->last_recorded))
+		elog(ERROR, "unknown step state in the history");
+	step->finished_at = tc_row_timestamptz(row, 8);
+	if (claimed_at != TC_NO_TIME &&
+		(step->last_attempted_at == TC_NO_TIME || claimed_at > step->last_attempted_at))
+		step->last_attempted_at = claimed_at;
 }
 
 static void
@@ -119,7 +132,7 @@ read_history(TcTaskView *view)
 
 		CHECK_FOR_INTERRUPTS();
 		if (step_no >= 1 && step_no <= view->template->nsteps)
-			read_attempt(i, &view->steps[step_no - 1]);
+			read_event(i, &view->steps[step_no - 1]);
 	}
 }
 
@@ -130,11 +143,11 @@ derive_states(TcTaskView *view, const bool *waits_for_retry)
 	{
 		TcStepView *step = &view->steps[node];
 		TcStepFacts facts = {
-			.live = step->live,
+			.live = step->live && step->phase != TC_PHASE_ENDED,
 			.claimed = step->live && step->phase == TC_PHASE_CLAIMED,
 			.waits_for_retry = waits_for_retry[node],
-			.attempted = step->history_rows > 0,
-			.last_outcome = step->last_outcome,
+			.recorded = step->recorded,
+			.last_recorded = step->last_recorded,
 			.task_state = view->task.state,
 		};
 

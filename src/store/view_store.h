@@ -27,16 +27,16 @@ typedef struct TcStepView
 
 	/* from the history */
 	int32		history_rows;
-	int32		history_attempts;	/* attempt of the newest row */
-	int32		last_attempt_no;
+	int32		history_attempts;	/* attempts since the last reset */
 	int32		completions;
 	bool		numbering_broken;	/* attempt_no is not 1, 2, 3, ... */
 	bool		continued_after_end;	/* a row follows a completion */
-	TcStepState last_outcome;	/* to_state of the newest row */
+	bool		recorded;		/* it has attempts or moves */
+	TcStepState last_recorded;	/* the state that the newest of them led to */
 	TimestampTz last_failure_at;
 	TimestampTz last_attempted_at;
 	TimestampTz finished_at;
-	int32		backoff_request_seconds;	/* of the newest row, -1 = none */
+	int32		backoff_request_seconds;	/* the server's wish at the newest failure, -1 = none */
 } TcStepView;
 
 typedef struct TcTaskView

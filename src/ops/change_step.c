@@ -1,0 +1,387 @@
+/*
+ * change_step.c
+ *	  A person moves a step: reset, resolve, skip, cancel; or retries a task.
+ *
+ * The change is first made in memory, on the task as it is under its locks;
+ * then the queue is brought in line with it.  What has to be in the queue
+ * follows from the states and the graph alone, so all changes share that part.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "errors.h"
+#include "events/events.h"
+#include "ops/changes.h"
+#include "ops/progress.h"
+#include "store/lane_store.h"
+
+/* A change as it grows: moves to record, steps whose row is stale. */
+typedef struct Change
+{
+	TcHeldTask	held;
+	TcStepMove *moves;
+	int			nmoves;
+	bool	   *touched;		/* by node: the row, if any, is no longer right */
+	int32		readied;
+} Change;
+
+static void
+begin_change(Change *change, int64 task_id)
+{
+	int32		nsteps;
+
+	tc_hold_task(task_id, &change->held);
+	nsteps = change->held.view.template->nsteps;
+	change->moves = palloc(sizeof(TcStepMove) * nsteps);
+	change->touched = palloc0(sizeof(bool) * nsteps);
+	change->nmoves = 0;
+	change->readied = 0;
+}
+
+static const TcQueueRow *
+row_of(const TcHeldTask *held, int32 node)
+{
+	TcStepKey	key = {held->view.task.task_id, node + 1};
+
+	return bsearch(&key, held->rows, held->nrows, sizeof(TcQueueRow), tc_step_key_compare);
+}
+
+/* Moves a step in memory and notes what goes on record. */
+static void
+move_step(Change *change, int32 node, const TcChangeRequest *request)
+{
+	TcStepView *step = &change->held.view.steps[node];
+	const TcQueueRow *row = row_of(&change->held, node);
+	bool		claimed = row != NULL && row->phase == TC_PHASE_CLAIMED;
+	TcStepMove *move = &change->moves[change->nmoves++];
+
+	memset(move, 0, sizeof(*move));
+	move->key.task_id = change->held.view.task.task_id;
+	move->key.step_no = node + 1;
+	move->after_attempt_no = step->history_rows;
+	move->verb = request->verb;
+	move->from = step->state;
+	move->to = request->to;
+	move->worker_id = claimed ? row->worker_id : NULL;
+	move->claimed_at = claimed ? row->claimed_at : TC_NO_TIME;
+	move->results = request->results;
+	move->reason = request->reason;
+	move->metadata = request->metadata;
+
+	step->state = request->to;
+	if (request->to == TC_STEP_PENDING)
+		step->attempts = 0;
+	change->touched[node] = true;
+}
+
+/*
+ * A child that wants all its parents satisfied cannot have that any more when
+ * one is skipped or cancelled: it shares its parent's fate, and so on down.
+ * Nodes are in topological order.
+ */
+static void
+cascade(Change *change, int32 from, const TcChangeRequest *request)
+{
+	const TcTaskView *view = &change->held.view;
+	const TcDag *dag = &view->template->dag;
+	TcChangeRequest onward = {
+		.verb = TC_VERB_CASCADE, .to = request->to, .reason = request->reason
+	};
+	bool	   *lost = palloc0(sizeof(bool) * view->template->nsteps);
+
+	lost[from] = true;
+	for (int32 node = from + 1; node < view->template->nsteps; node++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
+			lost[node] = lost[node] || lost[dag->parents[p]];
+		if (!lost[node])
+			continue;
+		if (tc_step_move(view->steps[node].state, onward.to) == TC_MOVE_LEGAL)
+			move_step(change, node, &onward);
+	}
+}
+
+/* ---- the queue follows --------------------------------------------------- */
+
+/* Parents that may still end and would then look for this child. */
+static int32
+unended_parents(const TcTaskView *view, int32 node)
+{
+	const TcDag *dag = &view->template->dag;
+	int32		n = 0;
+
+	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
+	{
+		TcStepState state = view->steps[dag->parents[p]].state;
+
+		if (!tc_step_state_is_ended(state) || state == TC_STEP_ERROR)
+			n++;
+	}
+	return n;
+}
+
+/* What the queue has to hold for a step; phase 0 = nothing. */
+static void
+wanted_row(const TcTaskView *view, int32 node, char *phase, int32 *remaining)
+{
+	int32		parents = tc_dag_parent_count(&view->template->dag, node);
+	int32		missing = parents - tc_view_satisfied_parents(view, node);
+
+	*phase = 0;
+	*remaining = 0;
+	if (tc_step_state_is_ended(view->steps[node].state))
+	{
+		*remaining = unended_parents(view, node);
+		*phase = *remaining > 0 && view->steps[node].state != TC_STEP_ERROR ? TC_PHASE_ENDED : 0;
+	}
+	else if (missing == 0)
+		*phase = TC_PHASE_READY;
+	else if (parents > 1)
+	{
+		*phase = TC_PHASE_WAITING;
+		*remaining = missing;
+	}
+}
+
+static bool
+row_is_right(const TcQueueRow *row, bool touched, char phase, int32 remaining)
+{
+	if (row == NULL)
+		return phase == 0;
+	if (touched)
+		return false;
+	if (phase == TC_PHASE_READY)
+		return row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED;
+	return row->phase == phase && row->remaining_parents == remaining;
+}
+
+static TcQueueRow
+new_row(const TcTaskView *view, int32 node, char phase, int32 remaining)
+{
+	const TcStep *definition = &view->template->steps[node];
+	const TcStepView *step = &view->steps[node];
+	TcQueueRow	row = {
+		.key = {view->task.task_id, node + 1},
+		.lane_id = tc_lane_for(view->task.named_task_id, definition->queue, view->task.priority,
+							   definition->priority),
+		.phase = phase,
+		.visible_at = tc_session_now(),
+		.remaining_parents = remaining,
+		.attempts = step->attempts,
+		.max_attempts = definition->max_attempts,
+		.attempt_no = step->history_rows,
+	};
+
+	if (view->task.paused_at != TC_NO_TIME)
+		row.lane_id = -row.lane_id;
+	return row;
+}
+
+static void
+align_queue(Change *change)
+{
+	const TcTaskView *view = &change->held.view;
+	int32		nsteps = view->template->nsteps;
+	TcStepKey  *stale = palloc(sizeof(TcStepKey) * nsteps);
+	TcQueueRow *fresh = palloc(sizeof(TcQueueRow) * nsteps);
+	int			nstale = 0;
+	int			nfresh = 0;
+
+	for (int32 node = 0; node < nsteps; node++)
+	{
+		const TcQueueRow *row = row_of(&change->held, node);
+		int32		remaining;
+		char		phase;
+
+		CHECK_FOR_INTERRUPTS();
+		wanted_row(view, node, &phase, &remaining);
+		if (row_is_right(row, change->touched[node], phase, remaining))
+			continue;
+		if (row != NULL)
+			stale[nstale++] = row->key;
+		if (phase == 0)
+			continue;
+		fresh[nfresh++] = new_row(view, node, phase, remaining);
+		if (phase == TC_PHASE_READY)
+			change->readied++;
+	}
+	tc_queue_remove(stale, nstale);
+	tc_queue_insert(fresh, nfresh);
+}
+
+/* ---- the task follows ---------------------------------------------------- */
+
+static void
+move_task(TcTaskRow *task, TcTaskState to, const TcChangeRequest *request)
+{
+	TcTaskMove	move = {task->task_id, task->state, to};
+
+	if (tc_task_move(move.from, move.to) != TC_MOVE_LEGAL)
+		return;
+	tc_task_write_moves(&move, 1, request->reason, request->metadata);
+	task->state = to;
+}
+
+/* The failed steps are counted on the task: the change may have taken some back. */
+static void
+recount_failed(const TcTaskView *view)
+{
+	int32		failed = 0;
+
+	for (int32 node = 0; node < view->template->nsteps; node++)
+		failed += view->steps[node].state == TC_STEP_ERROR ? 1 : 0;
+	if (failed != view->task.failed_steps)
+		tc_task_add_failed(view->task.task_id, failed - view->task.failed_steps);
+}
+
+/* Every step was cancelled, or skipped with one that was: so is the task. */
+static bool
+all_cancelled(const TcTaskView *view)
+{
+	bool		cancelled = false;
+
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		TcStepState state = view->steps[node].state;
+
+		if (state != TC_STEP_CANCELLED && state != TC_STEP_SKIPPED)
+			return false;
+		cancelled = cancelled || state == TC_STEP_CANCELLED;
+	}
+	return cancelled;
+}
+
+static void
+settle_task(Change *change, const TcChangeRequest *request)
+{
+	TcTaskView *view = &change->held.view;
+
+	recount_failed(view);
+	if (view->task.state != TC_TASK_IN_PROGRESS)
+		move_task(&view->task, TC_TASK_IN_PROGRESS, request);
+	if (all_cancelled(view))
+	{
+		tc_queue_clear(view->task.task_id);
+		move_task(&view->task, TC_TASK_CANCELLED, request);
+		tc_event_task(TC_EVENT_TASK_CANCELLED, view->task.task_id);
+		return;
+	}
+	tc_progress_close(&view->task.task_id, 1, &view->task.state);
+}
+
+static void
+announce(const Change *change)
+{
+	const TcTaskView *view = &change->held.view;
+
+	for (int i = 0; i < change->nmoves; i++)
+	{
+		const TcStepMove *move = &change->moves[i];
+
+		if (move->to == TC_STEP_SKIPPED)
+			tc_event_step(TC_EVENT_STEP_SKIPPED, move->key.task_id, move->key.step_no);
+		else if (move->to == TC_STEP_CANCELLED)
+			tc_event_step(TC_EVENT_STEP_CANCELLED, move->key.task_id, move->key.step_no);
+		else if (move->to == TC_STEP_RESOLVED_MANUALLY)
+			tc_event_step(TC_EVENT_STEP_RESOLVED_MANUALLY, move->key.task_id, move->key.step_no);
+	}
+	if (change->readied > 0 && view->task.paused_at == TC_NO_TIME)
+		tc_event_ready(view->template->namespace_name);
+}
+
+static void
+end_change(Change *change, const TcChangeRequest *request)
+{
+	qsort(change->moves, change->nmoves, sizeof(TcStepMove), tc_step_key_compare);
+	tc_step_record_moves(change->moves, change->nmoves);
+	align_queue(change);
+	settle_task(change, request);
+	announce(change);
+}
+
+/* ---- the operations ------------------------------------------------------ */
+
+static void
+require_expected(const TcChangeRequest *request, TcStepState state)
+{
+	if (request->expected == NULL || *request->expected == state)
+		return;
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_ILLEGAL_TRANSITION),
+			 errmsg("step " INT64_FORMAT " is not in the expected state",
+					tc_step_id(request->key.task_id, request->key.step_no)),
+			 errdetail("It is in state \"%s\", expected was \"%s\".",
+					   tc_step_state_name(state), tc_step_state_name(*request->expected)),
+			 errhint("Look at the step again and decide anew.")));
+}
+
+/* Is there anything to do, and may it be done? */
+static bool
+may_change(const Change *change, const TcChangeRequest *request)
+{
+	const TcTaskView *view = &change->held.view;
+	int64		step_id = tc_step_id(request->key.task_id, request->key.step_no);
+	TcStepState from;
+
+	if (request->key.step_no > view->template->nsteps)
+		tc_raise_step_not_found(step_id);
+	from = view->steps[request->key.step_no - 1].state;
+	require_expected(request, from);
+	switch (tc_step_move(from, request->to))
+	{
+		case TC_MOVE_NOOP:
+			return false;
+		case TC_MOVE_LEGAL:
+			break;
+		case TC_MOVE_ILLEGAL:
+			if (tc_task_state_is_final(view->task.state))
+				break;
+			tc_raise_illegal_step_move(step_id, from, request->to);
+	}
+	if (tc_task_state_is_final(view->task.state))
+		tc_raise_task_not_active(view->task.task_id, view->task.state, "changed");
+	return true;
+}
+
+void
+tc_change_step(const TcChangeRequest *request, TcChangeResult *result)
+{
+	Change		change;
+	int32		node = request->key.step_no - 1;
+
+	begin_change(&change, request->key.task_id);
+	result->changed = may_change(&change, request);
+	if (result->changed)
+	{
+		move_step(&change, node, request);
+		if (request->to == TC_STEP_SKIPPED || request->to == TC_STEP_CANCELLED)
+			cascade(&change, node, request);
+		end_change(&change, request);
+	}
+	result->task_state = change.held.view.task.state;
+	result->steps_ready = change.readied;
+}
+
+int32
+tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
+{
+	TcChangeRequest request = {
+		.verb = TC_VERB_RETRY_TASK, .to = TC_STEP_PENDING, .reason = reason, .metadata = metadata
+	};
+	Change		change;
+
+	begin_change(&change, task_id);
+	if (change.held.view.task.state != TC_TASK_ERROR)
+		return 0;
+	for (int32 node = 0; node < change.held.view.template->nsteps; node++)
+	{
+		if (change.held.view.steps[node].state == TC_STEP_ERROR)
+			move_step(&change, node, &request);
+	}
+	end_change(&change, &request);
+	return change.nmoves;
+}
