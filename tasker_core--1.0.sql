@@ -477,7 +477,7 @@ COMMENT ON FUNCTION tasker.complete_step(bigint, bigint, jsonb) IS
 	'stores the results of a claimed step and makes its children ready; the same token again is quiet, status already_completed. Errors: TC011 the claim is not held any more, TC003 unknown step, 22004 null results (JSON null is a result)';
 
 CREATE FUNCTION tasker.complete_steps(workflow_step_ids bigint[], claim_tokens bigint[], results jsonb[])
-	RETURNS TABLE (workflow_step_id bigint, status text, task_id bigint, task_state text, steps_ready int)
+	RETURNS TABLE (workflow_step_id bigint, status text, task_id bigint, task_state text, error jsonb, steps_ready int)
 	AS 'MODULE_PATHNAME', 'tasker_complete_steps' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 
 COMMENT ON FUNCTION tasker.complete_steps(bigint[], bigint[], jsonb[]) IS
@@ -627,10 +627,13 @@ SELECT t.task_id,
 		WHEN t.state IN ('cancelled', 'resolved_manually') THEN 'cancelled'
 		ELSE 'pending'
 	END AS state,
-	coalesce(CASE WHEN q.phase <> 'x' THEN q.attempts END, h.attempts,
+	coalesce(CASE WHEN q.phase <> 'x' THEN q.attempts END,
 		(SELECT a.attempt FROM tasker.step_attempts a
 		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key
-			AND a.attempt_no = h.attempt_no), 0) AS attempts,
+			AND a.attempt_no > coalesce((SELECT max(m.after_attempt_no) FROM tasker.step_moves m
+				WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key
+					AND m.verb IN ('reset', 'retry_task')), 0)
+		ORDER BY a.attempt_no DESC LIMIT 1), 0) AS attempts,
 	s.max_attempts,
 	greatest(-32768, least(32767, t.priority::bigint + s.priority))::int AS priority,
 	s.queue,
@@ -653,14 +656,13 @@ LEFT JOIN tasker.step_queue q
 -- the newest attempt or move
 LEFT JOIN LATERAL (
 	SELECT r.* FROM (
-		(SELECT a.attempt_no, 0::bigint AS move_id, a.to_state, a.attempt AS attempts, a.worker_id, a.claimed_at,
+		(SELECT a.attempt_no, 0::bigint AS move_id, a.to_state, a.worker_id, a.claimed_at,
 			a.finished_at AS recorded_at, a.results
 		FROM tasker.step_attempts a
 		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key
 		ORDER BY a.attempt_no DESC LIMIT 1)
 		UNION ALL
-		(SELECT m.after_attempt_no, m.move_id, m.to_state, CASE WHEN m.verb IN ('reset', 'retry_task') THEN 0 END,
-			m.worker_id, m.claimed_at, m.moved_at, m.results
+		(SELECT m.after_attempt_no, m.move_id, m.to_state, m.worker_id, m.claimed_at, m.moved_at, m.results
 		FROM tasker.step_moves m
 		WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key
 		ORDER BY m.move_id DESC LIMIT 1)) r

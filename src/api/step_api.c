@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "utils/fmgrprotos.h"
+
 #include "api/args.h"
 #include "api/checks.h"
 #include "compat.h"
@@ -223,6 +225,24 @@ compare_ordinals(const void *a, const void *b)
 	return ((const TcCompletion *) a)->ordinal - ((const TcCompletion *) b)->ordinal;
 }
 
+/* Why an item was not completed, as the single call would raise it; NULL when it was. */
+static struct varlena *
+error_of(const TcCompletion *item)
+{
+	int64		step_id = tc_step_id(item->key.task_id, item->key.step_no);
+	char	   *json;
+
+	if (item->status == TC_LEASE_LOST)
+		json = psprintf("{\"sqlstate\": \"TC011\", \"message\": \"the claim on step " INT64_FORMAT
+						" is no longer held\"}", step_id);
+	else if (item->status == TC_NOT_FOUND)
+		json = psprintf("{\"sqlstate\": \"TC003\", \"message\": \"step " INT64_FORMAT " not found\"}",
+						step_id);
+	else
+		return NULL;
+	return (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+}
+
 static void
 emit_completion(TcEmit *emit, const TcCompletion *item)
 {
@@ -235,6 +255,7 @@ emit_completion(TcEmit *emit, const TcCompletion *item)
 	else
 		tc_emit_null(emit);
 	tc_emit_text(emit, found ? tc_task_state_name(item->task_state) : NULL);
+	tc_emit_jsonb(emit, error_of(item));
 	tc_emit_int32(emit, item->steps_ready);
 	tc_emit_row(emit);
 }
@@ -268,7 +289,7 @@ emit_uncompleted(TcEmit *emit, const TcCompletion *item)
 		tc_emit_null(emit);
 	tc_emit_int64(emit, tc_step_id(item->key.task_id, item->key.step_no));
 	tc_emit_text(emit, status_name(item->status));
-	tc_emit_null(emit);
+	tc_emit_jsonb(emit, error_of(item));
 	tc_emit_row(emit);
 }
 
