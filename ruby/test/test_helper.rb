@@ -113,6 +113,7 @@ class DatabaseTest < Minitest::Test
     DatabaseTest.prepare
     @namespace = "t#{SecureRandom.hex(6)}"
     @connection = TaskerCore::Connection.new(URL)
+    @connection.query("SET client_min_messages = warning")
     @client = TaskerCore::Client.new(@connection)
     @opened = [@connection]
   end

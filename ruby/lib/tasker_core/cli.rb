@@ -59,6 +59,8 @@ module TaskerCore
         e.status
       rescue OptionParser::ParseError, ConfigurationError => e
         fail_with(err, USAGE, e.message)
+      rescue InvalidTemplate, TemplateConflict => e
+        fail_with(err, USAGE, e.explanation)
       rescue ExtensionMissing, IncompatibleExtension => e
         fail_with(err, EXTENSION, e.explanation)
       rescue ConnectionError => e

@@ -111,7 +111,9 @@ module TaskerCore
     end
 
     # @return [Array<Violation>] empty when every invariant holds
-    def verify_task(task_id) = Violation.from_rows(call(:verify_task, task_id: task_id))
+    def verify_task(task_id)
+      call(:verify_task, task_id: task_id).map { |row| Violation.from_row({ task_id: task_id, **row }) }
+    end
 
     # @return [Array<Violation>]
     def verify_all(max_tasks: nil) = Violation.from_rows(call(:verify_all, **given(max_tasks: max_tasks)))

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "io/wait"
 require "monitor"
 require "pg"
 
@@ -175,10 +176,13 @@ module TaskerCore
       @pg ||= self.class.open(@source).tap { @pid = Process.pid }
     end
 
+    # The server has nothing to say to an idle connection but notifications and
+    # its farewell; the end of the stream shows only after both are read.
     def alive?
       return false if @pg.finished? || @pg.status != PG::CONNECTION_OK
+      return true unless @pg.transaction_status == PG::PQTRANS_IDLE
 
-      @pg.consume_input if @pg.transaction_status == PG::PQTRANS_IDLE
+      @pg.consume_input while @pg.socket_io.wait_readable(0)
       @pg.status == PG::CONNECTION_OK
     rescue PG::Error
       false

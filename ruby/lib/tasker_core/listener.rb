@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "io/wait"
+
 module TaskerCore
   # One thread with one connection that listens. A notification is only a hint
   # that something is worth looking at; whoever uses this must poll beside it.

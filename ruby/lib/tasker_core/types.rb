@@ -25,8 +25,8 @@ module TaskerCore
     def already_completed? = status == "already_completed"
   end
 
-  # Row of complete_steps; `error` says what is wrong with an invalid result.
-  BatchCompletion = Value.define(:workflow_step_id, :status, :task_id, :task_state, :error) do
+  # Row of complete_steps.
+  BatchCompletion = Value.define(:workflow_step_id, :status, :task_id, :task_state, :steps_ready) do
     def completed? = %w[completed already_completed].include?(status)
   end
 
@@ -50,7 +50,7 @@ module TaskerCore
   )
 
   # Row of verify_task and verify_all.
-  Violation = Value.define(:workflow_step_id, :violation)
+  Violation = Value.define(:task_id, :workflow_step_id, :violation)
 
   # A step in this worker's hands: everything needed to run it.
   Claim = Value.define(

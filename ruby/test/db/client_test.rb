@@ -262,7 +262,7 @@ class ClientTest < DatabaseTest
       assert_equal "3F000", error.sqlstate
       assert_equal 3, TaskerCore::CLI.run(["check", "--url", url], out: StringIO.new, err: StringIO.new)
     ensure
-      bare&.connection&.close
+      TaskerCore.connection = nil
     end
   end
 
@@ -272,12 +272,9 @@ class ClientTest < DatabaseTest
   def with_database
     name = "tasker_test_#{SecureRandom.hex(4)}"
     connection.query("CREATE DATABASE #{name} TEMPLATE template0")
-    yield connection.with { |pg| pg.conninfo_hash.compact.merge(dbname: name) }.then { |hash| conninfo(hash) }
+    server = connection.with(&:conninfo_hash).slice(:host, :port, :user, :password).compact
+    yield server.merge(dbname: name).map { |key, value| "#{key}=#{PG::Connection.quote_connstr(value)}" }.join(" ")
   ensure
-    connection.query("DROP DATABASE IF EXISTS #{name}")
-  end
-
-  def conninfo(hash)
-    hash.slice(:host, :port, :user, :password, :dbname).map { |key, value| PG::Connection.quote_connstr(value).then { |text| "#{key}=#{text}" } }.join(" ")
+    connection.query("DROP DATABASE IF EXISTS #{name} WITH (FORCE)")
   end
 end

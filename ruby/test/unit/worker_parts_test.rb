@@ -176,8 +176,8 @@ class WorkerPartsTest < UnitTest
         Worker.new(connection: "", registry: registry, log: quiet, name => value)
       end
     end
-    assert_equal 8, Worker.new(connection: "", registry: registry, concurrency: 5, log: quiet).connections
-    assert_equal 7, Worker.new(connection: "", registry: registry, concurrency: 5, listen: false, log: quiet).connections
+    options = { connection: "", registry: registry, concurrency: 5, log: quiet }
+    assert_equal [8, 7], [Worker.new(**options).connections, Worker.new(**options, listen: false).connections]
   end
 
   def test_log_lines

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "io/wait"
+
 module TaskerCore
   class Worker
     # A pipe to the main thread. Writing a byte is all that is safe inside a
