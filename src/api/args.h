@@ -33,7 +33,7 @@ extern struct varlena *tc_arg_jsonb(FunctionCallInfo fcinfo, int argno);
 
 /*
  * One-dimensional arrays.  A NULL element or a second dimension is refused
- * (22004, 2202E).  NULL array: *values NULL, returns -1.
+ * (22004, 22023).  NULL array: *values NULL, returns -1.
  */
 extern int tc_arg_int64_array(FunctionCallInfo fcinfo, int argno, const char *name, int64 **values);
 extern int tc_arg_int32_array(FunctionCallInfo fcinfo, int argno, const char *name, int32 **values);
