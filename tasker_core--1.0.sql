@@ -56,6 +56,7 @@ CREATE TABLE tasker.named_tasks (
 	version				text NOT NULL,
 	identity_strategy	text NOT NULL CHECK (identity_strategy IN ('always_unique', 'strict', 'caller_provided')),
 	step_count			int NOT NULL CHECK (step_count BETWEEN 1 AND 999999),
+	on_failure			text NOT NULL CHECK (on_failure IN ('continue', 'fail_fast')),
 	definition			jsonb NOT NULL,
 	definition_hash		bytea NOT NULL,
 	created_at			timestamptz NOT NULL,
@@ -85,11 +86,14 @@ CREATE TABLE tasker.named_steps (
 	max_backoff_ms		bigint NOT NULL CHECK (max_backoff_ms >= 0),
 	jitter				float8 NOT NULL CHECK (jitter BETWEEN 0 AND 1),
 	timeout_seconds		int CHECK (timeout_seconds > 0),
+	on_failure			text NOT NULL CHECK (on_failure IN ('fail', 'skip', 'continue')),
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
 
 COMMENT ON TABLE tasker.named_steps IS 'the steps of each template version';
+COMMENT ON COLUMN tasker.named_tasks.on_failure IS 'continue: other branches go on when a step fails; fail_fast: the task ends';
+COMMENT ON COLUMN tasker.named_steps.on_failure IS 'what a final failure means: fail blocks the task, skip skips the children, continue runs them without a result';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
 
 CREATE TABLE tasker.named_step_edges (
@@ -155,7 +159,7 @@ CREATE TABLE tasker.tasks (
 ) WITH (fillfactor = 50);
 
 COMMENT ON TABLE tasker.tasks IS 'one row a task';
-COMMENT ON COLUMN tasker.tasks.failed_steps IS 'steps in state error now; counted under the lock of this row';
+COMMENT ON COLUMN tasker.tasks.failed_steps IS 'steps in state error now whose on_failure is fail; counted under the lock of this row';
 COMMENT ON COLUMN tasker.tasks.paused_at IS 'paused since then: none of its steps is claimed';
 COMMENT ON COLUMN tasker.tasks.created_by IS 'the role that logged in';
 COMMENT ON COLUMN tasker.tasks.created_as IS 'the role it acted as, where that was another';
@@ -624,7 +628,8 @@ SELECT t.task_id,
 		WHEN q.waits_for_retry THEN 'waiting_for_retry'
 		WHEN q.phase IN ('r', 'w') THEN 'pending'
 		WHEN h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.to_state
-		WHEN t.state IN ('cancelled', 'resolved_manually') THEN 'cancelled'
+		WHEN t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast')
+			THEN 'cancelled'
 		ELSE 'pending'
 	END AS state,
 	coalesce(CASE WHEN q.phase <> 'x' THEN q.attempts END,
@@ -647,9 +652,11 @@ SELECT t.task_id,
 	coalesce(q.claimed_at, h.claimed_at) AS started_at,
 	CASE WHEN (q.phase IS NULL OR q.phase = 'x')
 		AND h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.recorded_at
-		WHEN q.phase IS NULL AND t.state IN ('cancelled', 'resolved_manually') THEN t.finished_at
+		WHEN q.phase IS NULL AND (t.state IN ('cancelled', 'resolved_manually')
+			OR (t.state = 'error' AND n.on_failure = 'fail_fast')) THEN t.finished_at
 	END AS finished_at
 FROM tasker.tasks t
+JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
 JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
 LEFT JOIN tasker.step_queue q
 	ON q.task_id = t.task_id AND q.step_no = s.step_no AND q.shard_key = t.shard_key

@@ -28,5 +28,7 @@ tc_step_state_of(const TcStepFacts *facts)
 		return facts->last_recorded;
 	if (tc_task_state_is_final(facts->task_state) && facts->task_state != TC_TASK_COMPLETE)
 		return TC_STEP_CANCELLED;
+	if (facts->task_state == TC_TASK_ERROR && facts->fail_fast)
+		return TC_STEP_CANCELLED;	/* until the task is retried */
 	return TC_STEP_PENDING;
 }

@@ -19,6 +19,7 @@ typedef struct TcStepFacts
 	bool		recorded;		/* it has history */
 	TcStepState last_recorded;	/* the state that the newest attempt or move led to */
 	TcTaskState task_state;
+	bool		fail_fast;		/* a failure ends the whole task */
 } TcStepFacts;
 
 extern TcStepState tc_step_state_of(const TcStepFacts *facts);

@@ -33,6 +33,33 @@ static int	compare_identifiers(const char *a, size_t a_length,
 static int	compare_numbers(const char *a, size_t a_length,
 							const char *b, size_t b_length);
 
+static const char *const failure_rule_names[] = {
+#define X(id, name) name,
+	TC_FAILURE_RULES(X)
+#undef X
+};
+
+const char *
+tc_failure_rule_name(TcFailureRule rule)
+{
+	Assert(rule < TC_FAILURE_RULE_COUNT);
+	return failure_rule_names[rule];
+}
+
+bool
+tc_failure_rule_parse(const char *name, TcFailureRule *rule)
+{
+	for (int i = 0; i < TC_FAILURE_RULE_COUNT; i++)
+	{
+		if (strcmp(name, failure_rule_names[i]) == 0)
+		{
+			*rule = (TcFailureRule) i;
+			return true;
+		}
+	}
+	return false;
+}
+
 const char *
 tc_identity_strategy_name(TcIdentityStrategy strategy)
 {

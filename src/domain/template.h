@@ -26,6 +26,20 @@ typedef enum TcIdentityStrategy
 	TC_IDENTITY_STRATEGY_COUNT
 } TcIdentityStrategy;
 
+/* What the final failure of a step means for its children and its task. */
+#define TC_FAILURE_RULES(X) \
+	X(FAIL, "fail")				/* children never run, the task ends in error */ \
+	X(SKIP, "skip")				/* children are skipped, as if this step were */ \
+	X(CONTINUE, "continue")		/* children run, with null as this step's result */
+
+typedef enum TcFailureRule
+{
+#define X(id, name) TC_ON_FAILURE_##id,
+	TC_FAILURE_RULES(X)
+#undef X
+	TC_FAILURE_RULE_COUNT
+} TcFailureRule;
+
 /* What a step may be refused for, and what applies where a key is absent. */
 #define TC_NAME_MAX_CHARS			128
 #define TC_VERSION_MAX_CHARS		64
@@ -52,6 +66,7 @@ typedef struct TcStep
 	int32		max_attempts;
 	TcBackoffPolicy backoff;
 	int32		timeout_seconds;	/* 0 = none */
+	TcFailureRule on_failure;
 } TcStep;
 
 typedef struct TcTemplate
@@ -61,6 +76,7 @@ typedef struct TcTemplate
 	const char *name;
 	const char *version;
 	TcIdentityStrategy identity;
+	bool		fail_fast;		/* the first failure that counts ends the task */
 	int32		nsteps;
 	TcStep	   *steps;
 	TcDag		dag;
@@ -68,6 +84,9 @@ typedef struct TcTemplate
 
 extern const char *tc_identity_strategy_name(TcIdentityStrategy strategy);
 extern bool tc_identity_strategy_parse(const char *name, TcIdentityStrategy *strategy);
+
+extern const char *tc_failure_rule_name(TcFailureRule rule);
+extern bool tc_failure_rule_parse(const char *name, TcFailureRule *rule);
 
 /*
  * Order of two version texts by semantic versioning 2.0 (0.10.0 > 0.9.0;

@@ -28,12 +28,31 @@ typedef struct Change
 	int32		readied;
 } Change;
 
+/*
+ * A failure that ended a whole task left its other steps as if cancelled, with
+ * nothing on record; whatever resumes the task takes that back.
+ */
+static void
+forget_fail_fast(TcTaskView *view)
+{
+	if (!view->template->fail_fast || view->task.state != TC_TASK_ERROR)
+		return;
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		TcStepView *step = &view->steps[node];
+
+		if (step->state == TC_STEP_CANCELLED && !(step->recorded && step->last_recorded == TC_STEP_CANCELLED))
+			step->state = TC_STEP_PENDING;
+	}
+}
+
 static void
 begin_change(Change *change, int64 task_id)
 {
 	int32		nsteps;
 
 	tc_hold_task(task_id, &change->held);
+	forget_fail_fast(&change->held.view);
 	nsteps = change->held.view.template->nsteps;
 	change->moves = palloc(sizeof(TcStepMove) * nsteps);
 	change->touched = palloc0(sizeof(bool) * nsteps);
@@ -107,7 +126,7 @@ cascade(Change *change, int32 from, const TcChangeRequest *request)
 
 /* ---- the queue follows --------------------------------------------------- */
 
-/* Parents that may still end and would then look for this child. */
+/* Parents that may still end, after a reset perhaps, and would then look for this child. */
 static int32
 unended_parents(const TcTaskView *view, int32 node)
 {
@@ -116,9 +135,8 @@ unended_parents(const TcTaskView *view, int32 node)
 
 	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
 	{
-		TcStepState state = view->steps[dag->parents[p]].state;
-
-		if (!tc_step_state_is_ended(state) || state == TC_STEP_ERROR)
+		if (!tc_step_state_is_ended(view->steps[dag->parents[p]].state) ||
+			tc_view_blocks(view, dag->parents[p]))
 			n++;
 	}
 	return n;
@@ -233,7 +251,7 @@ recount_failed(const TcTaskView *view)
 	int32		failed = 0;
 
 	for (int32 node = 0; node < view->template->nsteps; node++)
-		failed += view->steps[node].state == TC_STEP_ERROR ? 1 : 0;
+		failed += tc_view_blocks(view, node) ? 1 : 0;
 	if (failed != view->task.failed_steps)
 		tc_task_add_failed(view->task.task_id, failed - view->task.failed_steps);
 }
@@ -319,6 +337,19 @@ require_expected(const TcChangeRequest *request, TcStepState state)
 			 errhint("Look at the step again and decide anew.")));
 }
 
+/* What came after it has gone on without it. */
+static void
+refuse_passed_over(int64 step_id, TcFailureRule rule)
+{
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_ILLEGAL_TRANSITION),
+			 errmsg("step " INT64_FORMAT " failed and was passed over", step_id),
+			 errdetail("Its template says on_failure: %s, so the steps that depend on it %s.",
+					   tc_failure_rule_name(rule),
+					   rule == TC_ON_FAILURE_SKIP ? "were skipped" : "went on without it"),
+			 errhint("Create a new task to run it again.")));
+}
+
 /* Is there anything to do, and may it be done? */
 static bool
 may_change(const Change *change, const TcChangeRequest *request)
@@ -344,6 +375,8 @@ may_change(const Change *change, const TcChangeRequest *request)
 	}
 	if (tc_task_state_is_final(view->task.state))
 		tc_raise_task_not_active(view->task.task_id, view->task.state, "changed");
+	if (from == TC_STEP_ERROR && !tc_view_blocks(view, request->key.step_no - 1))
+		refuse_passed_over(step_id, view->template->steps[request->key.step_no - 1].on_failure);
 	return true;
 }
 
@@ -379,7 +412,7 @@ tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
 		return 0;
 	for (int32 node = 0; node < change.held.view.template->nsteps; node++)
 	{
-		if (change.held.view.steps[node].state == TC_STEP_ERROR)
+		if (tc_view_blocks(&change.held.view, node))
 			move_step(&change, node, &request);
 	}
 	end_change(&change, &request);

@@ -42,7 +42,8 @@ static bool
 all_complete(const TcExecutionContext *context)
 {
 	return context->steps[TC_STEP_COMPLETE] + context->steps[TC_STEP_RESOLVED_MANUALLY] +
-		context->steps[TC_STEP_SKIPPED] == context->total;
+		context->steps[TC_STEP_SKIPPED] + context->steps[TC_STEP_ERROR] - context->blocking ==
+		context->total;
 }
 
 static Execution
@@ -56,7 +57,7 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 		return PROCESSING;
 	if (context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
 		return WAITING_FOR_RETRY;
-	if (context->steps[TC_STEP_ERROR] > 0 && view->task.state != TC_TASK_CANCELLED)
+	if (context->blocking > 0 && view->task.state != TC_TASK_CANCELLED)
 		return BLOCKED_BY_FAILURES;
 	if (all_complete(context) || view->task.state == TC_TASK_RESOLVED_MANUALLY)
 		return ALL_COMPLETE;
@@ -76,7 +77,7 @@ health_of(const TcExecutionContext *context, Execution execution)
 {
 	if (execution == BLOCKED_BY_FAILURES)
 		return "blocked";
-	if (context->steps[TC_STEP_ERROR] > 0 || context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
+	if (context->blocking > 0 || context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
 		return "recovering";
 	return "healthy";
 }
@@ -93,6 +94,8 @@ tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 		context->steps[view->steps[node].state]++;
 		if (tc_view_is_ready(view, node))
 			context->ready++;
+		if (tc_view_blocks(view, node))
+			context->blocking++;
 	}
 	execution = execution_of(view, context);
 	context->execution_status = execution_names[execution].status;

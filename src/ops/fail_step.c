@@ -2,8 +2,8 @@
  * fail_step.c
  *	  An attempt failed: the step is tried again, or has failed for good.
  *
- * Locks, in this order: the queue row of the step; when it failed for good, the
- * row of its task, which counts the failed steps and may end.
+ * Locks, in this order: the queue row of the step; when it failed for good, what
+ * final_failure.c says.
  */
 #include "postgres.h"
 
@@ -17,9 +17,10 @@
 #include "errors.h"
 #include "events/events.h"
 #include "guc.h"
-#include "ops/progress.h"
+#include "ops/final_failure.h"
 #include "ops/steps.h"
 #include "store/lane_store.h"
+#include "store/task_store.h"
 #include "store/template_store.h"
 
 static const TcStep *
@@ -62,20 +63,6 @@ decide(const TcQueueRow *row, const TcStep *step, const TcFailRequest *request)
 	return failure;
 }
 
-/* The step is out of the queue; its task counts it and may have nothing left to run. */
-static TcTaskState
-count_failed(int64 task_id)
-{
-	TcTaskState state;
-	TcTaskRow  *task;
-
-	if (tc_task_lock(&task_id, 1, false, &task) != 1)
-		elog(ERROR, "a step in the queue has no task");
-	tc_task_add_failed(task_id, 1);
-	tc_progress_close(&task_id, 1, &state);
-	return state;
-}
-
 /*
  * The claim is not live.  The same token again is quiet: the first outcome
  * stays.  Anything else is an error.
@@ -102,6 +89,7 @@ tc_fail_step(const TcFailRequest *request, TcFailResult *result)
 	TcQueueRow *row;
 	TcFailure	failure;
 
+	tc_final_failure_prepare(request->key);
 	if (tc_queue_lock(&request->key, 1, &row) != 1 || row->phase != TC_PHASE_CLAIMED ||
 		row->claim_token != request->claim_token)
 	{
@@ -122,7 +110,7 @@ tc_fail_step(const TcFailRequest *request, TcFailResult *result)
 		return;
 	}
 	tc_event_step(TC_EVENT_STEP_FAILED, row->key.task_id, row->key.step_no);
-	result->task_state = count_failed(row->key.task_id);
+	result->task_state = tc_final_failure(row);
 }
 
 bool
@@ -137,6 +125,8 @@ tc_fail_exhausted(TcStepKey key)
 	TcTaskRow  *task;
 	TcQueueRow	row;
 
+	if (!tc_final_failure_prepare_nowait(key))
+		return false;
 	if (!tc_queue_lock_nowait(key, &row) || row.phase != TC_PHASE_CLAIMED ||
 		row.visible_at > tc_session_now() || row.attempts + 1 < row.max_attempts)
 		return false;
@@ -146,6 +136,6 @@ tc_fail_exhausted(TcStepKey key)
 	tc_queue_fail(&row, &failure);
 	tc_event_step(TC_EVENT_STEP_LEASE_EXPIRED, key.task_id, key.step_no);
 	tc_event_step(TC_EVENT_STEP_FAILED, key.task_id, key.step_no);
-	count_failed(key.task_id);
+	tc_final_failure(&row);
 	return true;
 }

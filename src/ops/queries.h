@@ -13,6 +13,7 @@ typedef struct TcExecutionContext
 	int32		steps[TC_STEP_STATE_COUNT]; /* how many steps are in each state */
 	int32		total;
 	int32		ready;
+	int32		blocking;		/* of the steps in error, those that block the task */
 	const char *execution_status;
 	const char *recommended_action;
 	const char *health_status;

@@ -149,17 +149,17 @@ check_transitions(Findings *findings)
 
 /* Invariant 4, from the counts. */
 static void
-check_task(Findings *findings, const int32 *steps, bool runnable)
+check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable)
 {
 	const TcTaskRow *task = &findings->view->task;
 	int32		ended = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
-		steps[TC_STEP_SKIPPED] + steps[TC_STEP_CANCELLED];
+		steps[TC_STEP_SKIPPED] + steps[TC_STEP_CANCELLED] + steps[TC_STEP_ERROR] - blocking;
 
 	if (findings->view->foreign_rows > 0)
 		found(findings, 0, "%d queue rows are of no step", findings->view->foreign_rows);
-	if (task->failed_steps != steps[TC_STEP_ERROR])
+	if (task->failed_steps != blocking)
 		found(findings, 0, "the task counts %d failed steps, there are %d",
-			  task->failed_steps, steps[TC_STEP_ERROR]);
+			  task->failed_steps, blocking);
 	if (tc_task_state_is_ended(task->state) && findings->view->live_rows > 0)
 		found(findings, 0, "the task is %s and has %d rows in the queue",
 			  tc_task_state_name(task->state), findings->view->live_rows);
@@ -170,7 +170,7 @@ check_task(Findings *findings, const int32 *steps, bool runnable)
 	if (task->state == TC_TASK_COMPLETE && ended != findings->view->template->nsteps)
 		found(findings, 0, "the task is complete, but only %d of its %d steps are",
 			  ended, findings->view->template->nsteps);
-	if (task->state == TC_TASK_ERROR && steps[TC_STEP_ERROR] == 0)
+	if (task->state == TC_TASK_ERROR && blocking == 0)
 		found(findings, 0, "the task is in error, but no step is");
 }
 
@@ -180,6 +180,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 	Findings	findings = {view, palloc(sizeof(TcViolation) * 8), 0, 8};
 	int32		steps[TC_STEP_STATE_COUNT] = {0};
 	bool		runnable = false;
+	int32		blocking = 0;
 
 	for (int32 node = 0; node < view->template->nsteps; node++)
 	{
@@ -187,6 +188,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 
 		CHECK_FOR_INTERRUPTS();
 		steps[step->state]++;
+		blocking += tc_view_blocks(view, node) ? 1 : 0;
 		runnable = runnable || (step->live && (step->phase == TC_PHASE_READY ||
 											   step->phase == TC_PHASE_CLAIMED));
 		check_attempts(&findings, node + 1, step);
@@ -195,7 +197,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 		check_lane(&findings, node, step);
 	}
 	check_transitions(&findings);
-	check_task(&findings, steps, runnable);
+	check_task(&findings, steps, blocking, runnable);
 	*violations = findings.items;
 	return findings.n;
 }

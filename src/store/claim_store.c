@@ -316,19 +316,22 @@ tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 	return found;
 }
 
-/* A step is completed or resolved once, so there is one result per parent. */
+/*
+ * A step is completed or resolved once, so there is one result per parent; null
+ * for one that failed and lets its children run.
+ */
 static TcPlan plan_read_results = {
 	.sql =
 	"SELECT i.claim, jsonb_object_agg(i.name, r.results)"
 	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[]) AS i(task_id, step_no, claim, name)"
-	" CROSS JOIN LATERAL ("
+	" LEFT JOIN LATERAL ("
 	"  SELECT a.results FROM tasker.step_attempts a"
 	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
 	"    AND a.outcome = 'completed'"
 	"  UNION ALL"
 	"  SELECT m.results FROM tasker.step_moves m"
 	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1"
-	"    AND m.to_state = 'resolved_manually') r"
+	"    AND m.to_state = 'resolved_manually') r ON true"
 	" GROUP BY i.claim",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,

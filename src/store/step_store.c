@@ -183,6 +183,52 @@ tc_queue_lock_task(int64 task_id, TcQueueRow **rows)
 	return (int) count;
 }
 
+static TcPlan plan_peek_lane = {
+	.sql =
+	"SELECT lane_id FROM tasker.step_queue WHERE task_id = $1 AND step_no = $2 AND shard_key = $3",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID},
+};
+
+int32
+tc_queue_peek_lane(TcStepKey key)
+{
+	Datum		values[3] = {
+		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
+		Int32GetDatum(tc_shard_key(key.task_id))
+	};
+
+	return tc_plan_run(&plan_peek_lane, values, NULL) == 0 ? 0 : tc_row_int32(0, 1);
+}
+
+/* Counts the rows before it locks those that are free. */
+static TcPlan plan_lock_task_skip = {
+	.sql =
+	"SELECT " QUEUE_COLUMNS ", (SELECT count(*) FROM tasker.step_queue c"
+	"  WHERE c.task_id = $1 AND c.shard_key = $2)"
+	" FROM tasker.step_queue q"
+	" WHERE q.task_id = $1 AND q.shard_key = $2 ORDER BY q.step_no FOR UPDATE OF q SKIP LOCKED",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT8OID, INT4OID},
+};
+
+bool
+tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
+{
+	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+	uint64		count = tc_plan_run(&plan_lock_task_skip, values, NULL);
+
+	*nrows = (int) count;
+	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
+	for (uint64 i = 0; i < count; i++)
+		read_queue_row(i, &(*rows)[i]);
+	return count > 0 && tc_row_int64(0, 15) == count;
+}
+
 /* ---- rows are born, counted down, removed -------------------------------- */
 
 static TcPlan plan_insert = {
@@ -326,6 +372,34 @@ tc_queue_count_down(const TcStepKey *keys, const int32 *satisfied, int n, TcQueu
 			read_queue_row(i, &(*rows)[found++]);
 	}
 	return found;
+}
+
+static TcPlan plan_end_waiting = {
+	.sql =
+	"UPDATE tasker.step_queue q SET phase = 'x'"
+	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1 AND q.phase = 'w'",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
+};
+
+void
+tc_queue_end_waiting(const TcStepKey *keys, int n)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[3];
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		if (tc_plan_run(&plan_end_waiting, values, NULL) != end - start)
+			elog(ERROR, "a waiting join vanished");
+	}
 }
 
 static TcPlan plan_clear = {

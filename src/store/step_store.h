@@ -57,6 +57,15 @@ extern int	tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows);
 /* The same for one row, without waiting: false when it is gone or locked. */
 extern bool tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row);
 
+/* The lane of a step that has a row, 0 when it has none; no lock. */
+extern int32 tc_queue_peek_lane(TcStepKey key);
+
+/* All rows of a task, if none of them is locked by somebody else: else false. */
+extern bool tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows);
+
+/* Joins that wait, among locked rows, end before their turn: they keep their place. */
+extern void tc_queue_end_waiting(const TcStepKey *keys, int n);
+
 /* Locks every live row of a task, until no new one appears. */
 extern int	tc_queue_lock_task(int64 task_id, TcQueueRow **rows);
 

@@ -40,7 +40,10 @@ static const char *const backoff_strategies[] = {
 	NULL
 };
 
-/* The first word of each is the default, and the one that this version supports. */
+/*
+ * In the order of the enums they are read into; the first word is the default.  Of
+ * types and trigger rules it is the only one that this version supports.
+ */
 static const char *const step_types[] = {
 	"standard", "decision", "deferred_convergence", "batchable", "batch_worker", NULL
 };
@@ -149,7 +152,7 @@ static const TcKey step_keys[] = {
 	{.name = "trigger_rule", .field = STEP_TRIGGER_RULE, .read = tc_read_word,
 	.words = trigger_rules, .supported = 1},
 	{.name = "on_failure", .field = STEP_ON_FAILURE, .read = tc_read_word,
-	.words = step_failure_rules, .supported = 1},
+	.words = step_failure_rules},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
 	.words = step_types, .supported = 1},
@@ -220,7 +223,7 @@ static const TcKey template_keys[] = {
 	{.name = "identity_strategy", .field = TEMPLATE_IDENTITY, .read = tc_read_word,
 	.words = identity_strategies},
 	{.name = "on_failure", .field = TEMPLATE_ON_FAILURE, .read = tc_read_word,
-	.words = task_failure_rules, .supported = 1},
+	.words = task_failure_rules},
 	{.name = "steps", .field = TEMPLATE_STEPS, .read = tc_read_array},
 
 	{.name = "namespace_name", .field = TEMPLATE_NAMESPACE, .read = tc_read_name,
@@ -358,6 +361,7 @@ read_template(TcReader *reader, const Jsonb *json, TcTemplate *template)
 	template->name = values[TEMPLATE_NAME].text;
 	template->version = tc_value_text(&values[TEMPLATE_VERSION], TC_DEFAULT_VERSION);
 	template->identity = tc_value_integer(&values[TEMPLATE_IDENTITY], TC_IDENTITY_ALWAYS_UNIQUE);
+	template->fail_fast = tc_value_integer(&values[TEMPLATE_ON_FAILURE], 0) == 1;
 
 	steps = values[TEMPLATE_STEPS];
 	tc_write_fields(reader, template_fields, values, TEMPLATE_STEPS);
@@ -460,6 +464,7 @@ fill_step(TcStep *step, const TcValue *values)
 	step->retryable = tc_value_integer(&values[STEP_RETRYABLE], true);
 	step->max_attempts = tc_value_integer(&values[STEP_MAX_ATTEMPTS], TC_DEFAULT_MAX_ATTEMPTS);
 	step->timeout_seconds = tc_value_integer(&values[STEP_TIMEOUT_SECONDS], 0);
+	step->on_failure = tc_value_integer(&values[STEP_ON_FAILURE], TC_ON_FAILURE_FAIL);
 }
 
 /* A base above the cap is capped; that is worth a warning where it was written. */

@@ -88,7 +88,7 @@ static int	compare_summaries(const void *a, const void *b);
  */
 static TcPlan plan_header = {
 	.sql =
-	"SELECT n.name, t.name, t.version, t.identity_strategy, t.step_count"
+	"SELECT n.name, t.name, t.version, t.identity_strategy, t.step_count, t.on_failure = 'fail_fast'"
 	" FROM tasker.named_tasks t"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
 	" WHERE t.named_task_id = $1",
@@ -102,7 +102,7 @@ static TcPlan plan_steps = {
 	.sql =
 	"SELECT named_step_id, name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms, jitter,"
-	" coalesce(timeout_seconds, 0)"
+	" coalesce(timeout_seconds, 0), on_failure"
 	" FROM tasker.named_steps WHERE named_task_id = $1 ORDER BY step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -189,39 +189,40 @@ static TcPlan plan_insert_namespace = {
 static TcPlan plan_insert_header = {
 	.sql =
 	"INSERT INTO tasker.named_tasks (namespace_id, name, version, identity_strategy, step_count,"
-	" definition, definition_hash, created_at, created_by)"
-	" SELECT namespace_id, $2, $3, $4, $5, $6, $7, $8, $9"
+	" definition, definition_hash, created_at, created_by, on_failure)"
+	" SELECT namespace_id, $2, $3, $4, $5, $6, $7, $8, $9,"
+	" CASE WHEN $10 THEN 'fail_fast' ELSE 'continue' END"
 	" FROM tasker.task_namespaces WHERE name = $1"
 	" ON CONFLICT (namespace_id, name, version) DO NOTHING"
 	" RETURNING named_task_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT_RETURNING,
-	.nargs = 9,
+	.nargs = 10,
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, BYTEAOID,
-	TIMESTAMPTZOID, TEXTOID},
+	TIMESTAMPTZOID, TEXTOID, BOOLOID},
 };
 
 static TcPlan plan_insert_steps = {
 	.sql =
 	"INSERT INTO tasker.named_steps (named_task_id, step_no, name, queue, priority,"
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
-	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds)"
+	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
-	" nullif(s.timeout_seconds, 0)"
+	" nullif(s.timeout_seconds, 0), s.on_failure"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
-	" $14::float8[], $15::int[]) WITH ORDINALITY"
+	" $14::float8[], $15::int[], $16::text[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
-	" jitter, timeout_seconds, step_no)",
+	" jitter, timeout_seconds, on_failure, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 15,
+	.nargs = 16,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID},
+	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -365,6 +366,7 @@ load_header(TcTemplate *template)
 		tc_raise_corrupt_state("tasker.named_tasks", template->named_task_id,
 							   "The identity strategy is unknown.");
 	template->nsteps = tc_row_int32(0, 5);
+	template->fail_fast = tc_row_bool(0, 6);
 }
 
 static void
@@ -405,6 +407,9 @@ load_step(TcStep *step, uint64 row)
 	step->backoff.max_ms = tc_row_int64(row, 13);
 	step->backoff.jitter = tc_row_float8(row, 14);
 	step->timeout_seconds = tc_row_int32(row, 15);
+	if (!tc_failure_rule_parse(tc_row_text(row, 16), &step->on_failure))
+		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id,
+							   "The failure rule is unknown.");
 }
 
 static void
@@ -583,6 +588,7 @@ insert_header(const TcTemplate *template, const struct varlena *definition,
 		PointerGetDatum(hash),
 		TimestampTzGetDatum(tc_session_now()),
 		CStringGetTextDatum(tc_session_role()),
+		BoolGetDatum(template->fail_fast),
 	};
 	Datum		namespace_values[] = {values[0], values[7]};
 
@@ -632,6 +638,7 @@ DEFINE_STEP_COLUMN(backoff_bases, int64, step->backoff.base_ms, tc_array_int64)
 DEFINE_STEP_COLUMN(max_backoffs, int64, step->backoff.max_ms, tc_array_int64)
 DEFINE_STEP_COLUMN(jitters, double, step->backoff.jitter, array_float8)
 DEFINE_STEP_COLUMN(timeouts, int32, step->timeout_seconds, tc_array_int32)
+DEFINE_STEP_COLUMN(failure_rules, const char *, tc_failure_rule_name(step->on_failure), tc_array_text)
 
 static void
 insert_steps(const TcTemplate *template, int32 named_task_id)
@@ -652,6 +659,7 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		max_backoffs(template),
 		jitters(template),
 		timeouts(template),
+		failure_rules(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);

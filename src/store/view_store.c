@@ -149,6 +149,7 @@ derive_states(TcTaskView *view, const bool *waits_for_retry)
 			.recorded = step->recorded,
 			.last_recorded = step->last_recorded,
 			.task_state = view->task.state,
+			.fail_fast = view->template->fail_fast,
 		};
 
 		step->state = tc_step_state_of(&facts);
@@ -187,6 +188,21 @@ tc_view_load(int64 task_id, TcTaskView *view)
 	return true;
 }
 
+bool
+tc_view_blocks(const TcTaskView *view, int32 node)
+{
+	return view->steps[node].state == TC_STEP_ERROR &&
+		view->template->steps[node].on_failure == TC_ON_FAILURE_FAIL;
+}
+
+static bool
+satisfies(const TcTaskView *view, int32 node)
+{
+	return tc_step_state_satisfies(view->steps[node].state) ||
+		(view->steps[node].state == TC_STEP_ERROR &&
+		 view->template->steps[node].on_failure == TC_ON_FAILURE_CONTINUE);
+}
+
 int32
 tc_view_satisfied_parents(const TcTaskView *view, int32 node)
 {
@@ -195,7 +211,7 @@ tc_view_satisfied_parents(const TcTaskView *view, int32 node)
 
 	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
 	{
-		if (tc_step_state_satisfies(view->steps[dag->parents[p]].state))
+		if (satisfies(view, dag->parents[p]))
 			satisfied++;
 	}
 	return satisfied;

@@ -51,6 +51,9 @@ typedef struct TcTaskView
 /* False when there is no such task. */
 extern bool tc_view_load(int64 task_id, TcTaskView *view);
 
+/* The step failed for good, and that blocks its children and its task. */
+extern bool tc_view_blocks(const TcTaskView *view, int32 node);
+
 /* Parents that satisfy their child. */
 extern int32 tc_view_satisfied_parents(const TcTaskView *view, int32 node);
 
