@@ -106,6 +106,23 @@ check_readiness(Findings *findings, int32 node, const TcStepView *step)
 		found(findings, step_no, "waits for parents, though it is no join");
 }
 
+/* A row is ready, claimed, waiting or ended, and has what that needs. */
+static void
+check_row(Findings *findings, int32 step_no, const TcStepView *step)
+{
+	bool		claimed = step->phase == TC_PHASE_CLAIMED;
+
+	if (!step->live)
+		return;
+	if (!claimed && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_WAITING &&
+		step->phase != TC_PHASE_ENDED)
+		found(findings, step_no, "its row has the unknown phase \"%c\"", step->phase);
+	if (claimed != (step->claimed_at != TC_NO_TIME))
+		found(findings, step_no, claimed ? "is claimed since no time" : "has a time of claim, but is not claimed");
+	if (step->waits_for_retry && step->phase != TC_PHASE_READY)
+		found(findings, step_no, "waits for a retry, but is not ready");
+}
+
 /* The claim index would not find a row with a wrong lane. */
 static void
 check_lane(Findings *findings, int32 node, const TcStepView *step)
@@ -157,6 +174,9 @@ check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable
 
 	if (findings->view->foreign_rows > 0)
 		found(findings, 0, "%d queue rows are of no step", findings->view->foreign_rows);
+	if (tc_task_state_is_ended(task->state) != (task->finished_at != TC_NO_TIME))
+		found(findings, 0, "the task is %s, and has %s finished_at", tc_task_state_name(task->state),
+			  task->finished_at == TC_NO_TIME ? "no" : "a");
 	if (task->failed_steps != blocking)
 		found(findings, 0, "the task counts %d failed steps, there are %d",
 			  task->failed_steps, blocking);
@@ -194,6 +214,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 		check_attempts(&findings, node + 1, step);
 		check_results(&findings, node + 1, step);
 		check_readiness(&findings, node, step);
+		check_row(&findings, node + 1, step);
 		check_lane(&findings, node, step);
 	}
 	check_transitions(&findings);

@@ -26,7 +26,7 @@ static TcPlan plan_queue = {
 };
 
 static void
-read_queue(TcTaskView *view, bool *waits_for_retry)
+read_queue(TcTaskView *view)
 {
 	int64		task_id = view->task.task_id;
 	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
@@ -48,7 +48,7 @@ read_queue(TcTaskView *view, bool *waits_for_retry)
 		step->lane_id = tc_row_int32(i, 2);
 		step->paused = step->lane_id < 0;
 		step->phase = tc_row_char(i, 3);
-		waits_for_retry[step_no - 1] = tc_row_bool(i, 4);
+		step->waits_for_retry = tc_row_bool(i, 4);
 		step->visible_at = tc_row_timestamptz(i, 5);
 		step->claimed_at = tc_row_timestamptz(i, 6);
 		step->remaining_parents = tc_row_int32(i, 7);
@@ -137,7 +137,7 @@ read_history(TcTaskView *view)
 }
 
 static void
-derive_states(TcTaskView *view, const bool *waits_for_retry)
+derive_states(TcTaskView *view)
 {
 	for (int32 node = 0; node < view->template->nsteps; node++)
 	{
@@ -145,7 +145,7 @@ derive_states(TcTaskView *view, const bool *waits_for_retry)
 		TcStepFacts facts = {
 			.live = step->live && step->phase != TC_PHASE_ENDED,
 			.claimed = step->live && step->phase == TC_PHASE_CLAIMED,
-			.waits_for_retry = waits_for_retry[node],
+			.waits_for_retry = step->waits_for_retry,
 			.recorded = step->recorded,
 			.last_recorded = step->last_recorded,
 			.task_state = view->task.state,
@@ -165,14 +165,11 @@ derive_states(TcTaskView *view, const bool *waits_for_retry)
 bool
 tc_view_load(int64 task_id, TcTaskView *view)
 {
-	bool	   *waits_for_retry;
-
 	memset(view, 0, sizeof(*view));
 	if (!tc_task_read(task_id, &view->task))
 		return false;
 	view->template = tc_template_get(view->task.named_task_id);
 	view->steps = palloc0(sizeof(TcStepView) * view->template->nsteps);
-	waits_for_retry = palloc0(sizeof(bool) * view->template->nsteps);
 	for (int32 node = 0; node < view->template->nsteps; node++)
 	{
 		TcStepView *step = &view->steps[node];
@@ -182,9 +179,9 @@ tc_view_load(int64 task_id, TcTaskView *view)
 		step->last_failure_at = step->last_attempted_at = step->finished_at = TC_NO_TIME;
 		step->backoff_request_seconds = -1;
 	}
-	read_queue(view, waits_for_retry);
+	read_queue(view);
 	read_history(view);
-	derive_states(view, waits_for_retry);
+	derive_states(view);
 	return true;
 }
 

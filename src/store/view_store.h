@@ -17,6 +17,7 @@ typedef struct TcStepView
 	bool		live;			/* has a queue row */
 	char		phase;			/* of the queue row */
 	bool		paused;
+	bool		waits_for_retry;
 	int32		lane_id;
 	TimestampTz visible_at;
 	TimestampTz claimed_at;
