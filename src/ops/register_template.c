@@ -9,6 +9,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "ops/templates.h"
 #include "store/session.h"

@@ -113,7 +113,7 @@ const TcLane *
 tc_lane_get(int32 lane_id)
 {
 	LaneCache  *lanes = current_cache();
-	int32		id = Abs(lane_id);
+	int32		id = abs(lane_id);
 
 	if (id >= lanes->nids || lanes->by_id[id] < 0)
 		elog(ERROR, "lane %d does not exist", id);
