@@ -124,7 +124,7 @@ BEGIN
 	EXECUTE 'SELECT ' || call;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN QUERY SELECT p, regexp_replace(regexp_replace(w, '\m' || task || '(?=\d{6}\M)', 'T', 'g'), '\mtask ' || task || '\M', 'task T', 'g') FROM (VALUES (SQLSTATE, SQLERRM), ('detail', detail), ('hint', hint)) v(p, w);
+	RETURN QUERY SELECT p, regexp_replace(regexp_replace(w, '\m' || task || '(?=0000\d[1-9]\M)', 'T', 'g'), '\mtask ' || task || '\M', 'task T', 'g') FROM (VALUES (SQLSTATE, SQLERRM), ('detail', detail), ('hint', hint)) v(p, w);
 END $$;
 SELECT * FROM pg_temp.words(format('tasker.complete_step(%s, 1, ''1'')', :step), :t);
 SELECT * FROM pg_temp.words(format('tasker.fail_step(%s, 1, ''1'')', :step), :t);

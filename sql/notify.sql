@@ -11,9 +11,10 @@ SELECT created FROM tasker.register_task_template('{"name": "one", "namespace": 
 \set heard 'results/notify.heard'
 CREATE FUNCTION pg_temp.heard(notifications text, t bigint) RETURNS TABLE (channel text, payload text, task text, step bigint, short boolean) LANGUAGE sql AS $$
 	SELECT m[1], coalesce(j ->> 'event', m[2]), CASE WHEN (j ->> 'task_id')::bigint = t THEN 'T' ELSE j ->> 'task_id' END, (j ->> 'workflow_step_id')::bigint - t * 1000000, octet_length(m[2]) <= 200
-	FROM regexp_matches(notifications, 'Asynchronous notification "(\w+)" with payload "(.*?)" received from server process with PID \d+\.', 'g') WITH ORDINALITY AS n(m, i),
+	FROM regexp_split_to_table(notifications, E'\n') WITH ORDINALITY AS n(line, i),
+		LATERAL regexp_match(line, '^Asynchronous notification "(\w+)" with payload "(.*)" received from server process with PID \d+\.$') m,
 		LATERAL (SELECT CASE WHEN m[1] = 'tasker_events' THEN m[2]::jsonb END) p(j)
-	ORDER BY i $$;
+	WHERE m IS NOT NULL ORDER BY i $$;
 LISTEN tasker_ready;
 LISTEN tasker_events;
 
@@ -112,13 +113,12 @@ COMMIT;
 SELECT count(*) FROM tasker.claim_steps('w', 10, '{nowhere}');
 SELECT count(*) FROM tasker.heartbeat('w', '{}', '{}');
 SELECT count(*) FROM tasker.get_step_readiness_status(:t);
-SELECT count(*) FROM tasker.claim_steps('w', task_id => :t + 1);
 SELECT tasker.release_steps('{1}', '{1}');
 SELECT status FROM tasker.complete_steps('{1}', '{1}', '{1}');
 SELECT c.status FROM tasker.step_attempts a, tasker.complete_step(a.task_id * 1000000 + a.step_no, a.claim_token, '1') c WHERE a.task_id = :t;
 \o
 \set text `cat results/notify.heard`
-SELECT * FROM pg_temp.heard(:'text', :t) WHERE payload <> 'task.started';
+SELECT * FROM pg_temp.heard(:'text', :t);
 
 -- a task scheduled ahead has nothing ready, and its creation is news
 \o :heard

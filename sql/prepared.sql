@@ -36,4 +36,20 @@ ROLLBACK PREPARED 'tasker_rollback';
 SELECT task_state, status FROM tasker.complete_step(:step, :token, '"directly"');
 SELECT results FROM tasker.step_attempts WHERE task_id = :t;
 
+-- a template and a lane that were prepared and rolled back are forgotten
+BEGIN;
+SET LOCAL tasker_core.notify = off;
+SELECT created FROM tasker.register_task_template('{"name": "gone", "namespace": "twophase", "steps": [{"name": "s"}]}');
+SELECT created FROM tasker.create_task('gone', namespace => 'twophase');
+SELECT created FROM tasker.create_task('two', namespace => 'twophase', priority => 99);
+PREPARE TRANSACTION 'tasker_rollback';
+ROLLBACK PREPARED 'tasker_rollback';
+\set VERBOSITY sqlstate
+SELECT tasker.create_task('gone', namespace => 'twophase');
+\set VERBOSITY default
+SELECT task_id AS t FROM tasker.create_task('two', namespace => 'twophase', priority => 99) \gset
+SELECT count(*) AS lanes FROM tasker.step_queue JOIN tasker.lanes USING (lane_id) WHERE task_id = :t;
+\c -
+SELECT step_name, priority FROM tasker.claim_steps('w', task_id => :t);
+
 SELECT * FROM tasker.verify_all() ORDER BY 1, 2, 3;

@@ -29,7 +29,7 @@ BEGIN
 	SELECT * INTO j FROM tasker.claim_steps('w', 1, lease_seconds => 20, task_id => t);
 	RETURN QUERY SELECT r.name, r.current_state, r.dependencies_satisfied, r.retry_eligible, r.ready_for_execution, r.total_parents, r.completed_parents, r.attempts, r.max_attempts,
 			r.backoff_request_seconds, pg_catalog.timestamptz_mi(r.next_retry_at, r.last_failure_at), s.results, s.last_error, pg_catalog.timestamptz_mi(s.lease_expires_at, s.started_at), j.dependency_results
-		FROM tasker.get_step_readiness_status(t) WITH ORDINALITY r, LATERAL (SELECT v.* FROM tasker.workflow_steps v WHERE pg_catalog.int8eq(v.workflow_step_id, r.workflow_step_id)) s;
+		FROM tasker.get_step_readiness_status(t) WITH ORDINALITY r, LATERAL (SELECT v.* FROM tasker.workflow_steps v WHERE pg_catalog.int8eq(v.workflow_step_id, r.workflow_step_id)) s ORDER BY r.ordinality;
 	PERFORM tasker.release_steps(ARRAY[j.workflow_step_id], ARRAY[j.claim_token], 0);
 	PERFORM tasker.cancel_task(t, 'that''s \ all');
 END $$;
@@ -42,7 +42,7 @@ SELECT pg_catalog.json_agg(l)::text AS expected FROM pg_temp.life(1) l \gset
 -- ---------------------------------------------------------------------------
 
 CREATE SCHEMA hostile;
-CREATE FUNCTION hostile.trap() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a planted name was used by %', current_user; END $$;
+CREATE FUNCTION hostile.trap() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a planted name was used'; END $$;
 DO $$
 DECLARE
 	operand text;

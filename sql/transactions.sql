@@ -106,7 +106,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SELECT current_user AS me, current_setting('search_path') AS path \gset
 BEGIN;
-SELECT call, pg_temp.try(call) FROM unnest(ARRAY['tasker.create_task(''none'')', 'tasker.cancel_task(0)', 'tasker.complete_step(1000001, 1, ''1'')', 'tasker.register_task_template(''{}'')',
+SELECT call, pg_temp.try(call) FROM unnest(ARRAY['tasker.create_task(''none'')', 'tasker.cancel_task(0)', 'tasker.complete_step(999999, 1, ''1'')', 'tasker.register_task_template(''{}'')',
 	'tasker.claim_steps(''w'', 0)']) call;
 SELECT current_user = :'me' AS same_user, current_setting('search_path') = :'path' AS same_path;
 SELECT created FROM tasker.create_task('pair', namespace => 'tx');

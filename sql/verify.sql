@@ -43,6 +43,8 @@ EXCEPTION WHEN SQLSTATE 'XX999' THEN
 	IF NOT same THEN
 		RETURN QUERY SELECT NULL::bigint, 'verify_all disagrees';
 	END IF;
+WHEN OTHERS THEN
+	RETURN QUERY SELECT NULL::bigint, SQLSTATE || ' ' || replace(SQLERRM, t::text, 'T');
 END $$;
 
 -- ---------------------------------------------------------------------------
@@ -84,18 +86,16 @@ SELECT * FROM pg_temp.damage(:failed, 'UPDATE tasker.step_attempts SET attempt_n
 SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.tasks SET priority = 7 WHERE task_id = $t');
 SELECT * FROM pg_temp.damage(:fresh, $$INSERT INTO tasker.step_queue SELECT task_id, 99, shard_key, lane_id, 'r', false, visible_at, 0, 0, 3, 0 FROM tasker.step_queue WHERE task_id = $t AND step_no = 1$$);
 
--- what the tables refuse by themselves
-\set VERBOSITY sqlstate
-UPDATE tasker.tasks SET state = 'finished' WHERE task_id = :fresh;
-UPDATE tasker.tasks SET finished_at = now() WHERE task_id = :fresh;
-UPDATE tasker.tasks SET failed_steps = -1 WHERE task_id = :fresh;
-UPDATE tasker.step_queue SET remaining_parents = -1 WHERE task_id = :fresh;
-UPDATE tasker.step_queue SET phase = 'c' WHERE task_id = :fresh AND step_no = 1;
-UPDATE tasker.step_queue SET phase = 'x' WHERE task_id = :fresh;
-UPDATE tasker.step_queue SET attempts = 4, attempt_no = 4 WHERE task_id = :fresh;
-UPDATE tasker.step_attempts SET results = NULL WHERE task_id = :complete;
-UPDATE tasker.step_attempts SET to_state = 'error' WHERE task_id = :complete;
-\set VERBOSITY default
+-- values that no function of ours writes
+SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.tasks SET state = 'finished' WHERE task_id = $t$$);
+SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.tasks SET finished_at = now() WHERE task_id = $t');
+SELECT * FROM pg_temp.damage(:complete, 'UPDATE tasker.tasks SET finished_at = NULL WHERE task_id = $t');
+SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.tasks SET failed_steps = -1 WHERE task_id = $t');
+SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.step_queue SET remaining_parents = -1 WHERE task_id = $t AND step_no = 4');
+SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.step_queue SET phase = 'c' WHERE task_id = $t AND step_no = 1$$);
+SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.step_queue SET phase = '?' WHERE task_id = $t AND step_no = 1$$);
+SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.step_queue SET attempts = 4, attempt_no = 4 WHERE task_id = $t AND step_no = 1');
+SELECT * FROM pg_temp.damage(:complete, $$UPDATE tasker.step_attempts SET to_state = 'error' WHERE task_id = $t AND step_no = 4$$);
 
 -- ---------------------------------------------------------------------------
 -- Which tasks verify_all looks at
