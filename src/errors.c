@@ -108,7 +108,7 @@ tc_raise_limit(const char *what, int64 value, int64 limit, const char *hint)
 	ereport(ERROR,
 			(errcode(TC_ERRCODE_LIMIT_EXCEEDED),
 			 errmsg("%s exceeds the limit", what),
-			 errdetail("%s is " INT64_FORMAT "; the limit is " INT64_FORMAT ".", what, value, limit),
+			 errdetail("It is " INT64_FORMAT "; the limit is " INT64_FORMAT ".", value, limit),
 			 errhint("%s", hint)));
 }
 

@@ -80,7 +80,7 @@ emit_claim(TcEmit *emit, const TcClaim *claim)
 	tc_emit_int64(emit, row->key.task_id);
 	tc_emit_int64(emit, claim->claim_token);
 	tc_emit_int32(emit, row->attempts + 1);
-	tc_emit_int32(emit, row->max_attempts);
+	tc_emit_int32(emit, step->max_attempts);
 	tc_emit_text(emit, claim->lane->namespace_name);
 	tc_emit_text(emit, claim->lane->task_name);
 	tc_emit_text(emit, claim->lane->task_version);

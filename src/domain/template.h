@@ -69,6 +69,13 @@ typedef struct TcStep
 	TcFailureRule on_failure;
 } TcStep;
 
+/* How often a step is tried: once where it may not be retried. */
+static inline int32
+tc_step_attempt_limit(const TcStep *step)
+{
+	return step->retryable ? step->max_attempts : 1;
+}
+
 typedef struct TcTemplate
 {
 	int32		named_task_id;	/* 0 until stored */

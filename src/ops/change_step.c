@@ -190,7 +190,7 @@ new_row(const TcTaskView *view, int32 node, char phase, int32 remaining)
 		.visible_at = tc_session_now(),
 		.remaining_parents = remaining,
 		.attempts = step->attempts,
-		.max_attempts = definition->max_attempts,
+		.max_attempts = tc_step_attempt_limit(definition),
 		.attempt_no = step->history_rows,
 	};
 
@@ -236,7 +236,7 @@ align_queue(Change *change)
 static void
 move_task(TcTaskRow *task, TcTaskState to, const TcChangeRequest *request)
 {
-	TcTaskMove	move = {task->task_id, task->state, to};
+	TcTaskMove	move = {.task_id = task->task_id, .from = task->state, .to = to};
 
 	if (tc_task_move(move.from, move.to) != TC_MOVE_LEGAL)
 		return;

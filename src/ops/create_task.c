@@ -140,7 +140,7 @@ insert_steps(int64 task_id, const TcTemplate *template, const TcNewTask *task)
 		rows[n].phase = parents == 0 ? TC_PHASE_READY : TC_PHASE_WAITING;
 		rows[n].visible_at = start;
 		rows[n].remaining_parents = parents;
-		rows[n++].max_attempts = step->max_attempts;
+		rows[n++].max_attempts = tc_step_attempt_limit(step);
 	}
 	tc_queue_insert(rows, n);
 }

@@ -73,13 +73,13 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
  * on beside a failure; blocked: a failure, and nothing goes on.
  */
 static const char *
-health_of(const TcExecutionContext *context, Execution execution)
+health_of(const TcExecutionContext *context)
 {
-	if (execution == BLOCKED_BY_FAILURES)
-		return "blocked";
-	if (context->blocking > 0 || context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
+	if (context->blocking == 0 && context->steps[TC_STEP_WAITING_FOR_RETRY] == 0)
+		return "healthy";
+	if (context->ready + context->steps[TC_STEP_IN_PROGRESS] + context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
 		return "recovering";
-	return "healthy";
+	return "blocked";
 }
 
 void
@@ -100,5 +100,5 @@ tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 	execution = execution_of(view, context);
 	context->execution_status = execution_names[execution].status;
 	context->recommended_action = execution_names[execution].action;
-	context->health_status = health_of(context, execution);
+	context->health_status = health_of(context);
 }

@@ -168,15 +168,10 @@ stop_task(int64 task_id)
 /* ---- the story ----------------------------------------------------------- */
 
 static TcTaskState
-close_task(int64 task_id, bool counts)
+close_task(int64 task_id)
 {
 	TcTaskState state;
-	TcTaskRow  *task;
 
-	if (tc_task_lock(&task_id, 1, false, &task) != 1)
-		elog(ERROR, "a step in the queue has no task");
-	if (counts)
-		tc_task_add_failed(task_id, 1);
 	tc_progress_close(&task_id, 1, &state);
 	return state;
 }
@@ -192,13 +187,13 @@ tc_final_failure(const TcQueueRow *row)
 		case TC_ON_FAILURE_FAIL:
 			if (template->fail_fast)
 				stop_task(row->key.task_id);
-			return close_task(row->key.task_id, true);
+			return tc_progress_failed(row->key.task_id);
 		case TC_ON_FAILURE_SKIP:
 			skip_descendants(row, &template->dag);
-			return close_task(row->key.task_id, false);
+			return close_task(row->key.task_id);
 		case TC_ON_FAILURE_CONTINUE:
 			tc_progress_children(row, 1, &readied);
-			return readied > 0 ? TC_TASK_IN_PROGRESS : close_task(row->key.task_id, false);
+			return readied > 0 ? TC_TASK_IN_PROGRESS : close_task(row->key.task_id);
 		case TC_FAILURE_RULE_COUNT:
 			break;
 	}

@@ -40,13 +40,14 @@ lock_held(TcHold *holds, int n, TcQueueRow **held)
 	return nheld;
 }
 
-/* No lease reaches beyond the time the step may take. */
+/* No lease becomes shorter, and none reaches beyond the time the step may take. */
 static TimestampTz
 extended_lease(const TcQueueRow *row, double lease_seconds)
 {
 	const TcTemplate *template = tc_template_get(tc_lane_get(row->lane_id)->named_task_id);
 	const TcStep *step = &template->steps[row->key.step_no - 1];
-	TimestampTz lease = tc_session_now() + (TimestampTz) (lease_seconds * USECS_PER_SEC);
+	TimestampTz lease = Max(row->visible_at,
+							tc_session_now() + (TimestampTz) (lease_seconds * USECS_PER_SEC));
 
 	if (step->timeout_seconds == 0)
 		return lease;

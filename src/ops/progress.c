@@ -96,7 +96,7 @@ add_child(Children *children, const TcQueueRow *parents, int i,
 		row->phase = TC_PHASE_READY;
 		row->lane_id = lane_of_child(&parents[i], lane, step);
 		row->visible_at = tc_session_now();
-		row->max_attempts = step->max_attempts;
+		row->max_attempts = tc_step_attempt_limit(step);
 	}
 }
 
@@ -225,8 +225,9 @@ end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n)
 					  moves[i].task_id);
 }
 
-void
-tc_progress_close(const int64 *task_ids, int n, TcTaskState *states)
+/* failed: how many steps of each task to count as failed. */
+static void
+close_tasks(const int64 *task_ids, int n, int32 failed, TcTaskState *states)
 {
 	TcTaskMove *moves = palloc(sizeof(TcTaskMove) * Max(n, 1));
 	TcQueueRest *rests = palloc(sizeof(TcQueueRest) * Max(n, 1));
@@ -238,12 +239,16 @@ tc_progress_close(const int64 *task_ids, int n, TcTaskState *states)
 	tc_queue_rest(task_ids, n, rests);
 	for (int i = 0; i < n; i++)
 	{
-		TcTaskMove	move = {task_ids[i], tasks[i].state, TC_TASK_COMPLETE};
+		TcTaskMove	move = {task_ids[i], tasks[i].state, TC_TASK_COMPLETE, failed};
 
 		states[i] = tasks[i].state;
 		if (rests[i] == TC_REST_RUNNABLE || tc_task_state_is_ended(tasks[i].state))
+		{
+			if (failed != 0)
+				tc_task_add_failed(task_ids[i], failed);
 			continue;
-		if (tasks[i].failed_steps > 0)
+		}
+		if (tasks[i].failed_steps + failed > 0)
 			move.to = TC_TASK_ERROR;
 		if (tc_task_move(move.from, move.to) != TC_MOVE_LEGAL)
 			tc_raise_illegal_task_move(move.task_id, move.from, move.to);
@@ -253,4 +258,19 @@ tc_progress_close(const int64 *task_ids, int n, TcTaskState *states)
 	}
 	if (nmoves > 0)
 		end_tasks(moves, rests, nmoves);
+}
+
+void
+tc_progress_close(const int64 *task_ids, int n, TcTaskState *states)
+{
+	close_tasks(task_ids, n, 0, states);
+}
+
+TcTaskState
+tc_progress_failed(int64 task_id)
+{
+	TcTaskState state;
+
+	close_tasks(&task_id, 1, 1, &state);
+	return state;
 }

@@ -26,4 +26,7 @@ extern void tc_progress_children(const TcQueueRow *parents, int n, int32 *readie
  */
 extern void tc_progress_close(const int64 *task_ids, int n, TcTaskState *states);
 
+/* The same for a task one of whose steps has just failed for good; counts it. */
+extern TcTaskState tc_progress_failed(int64 task_id);
+
 #endif							/* TC_PROGRESS_H */

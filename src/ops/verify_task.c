@@ -68,6 +68,8 @@ check_attempts(Findings *findings, int32 step_no, const TcStepView *step)
 static void
 check_results(Findings *findings, int32 step_no, const TcStepView *step)
 {
+	if (step->contradicts_itself)
+		found(findings, step_no, "outcome, state and results of an attempt do not agree");
 	if (step->completions > 1)
 		found(findings, step_no, "%d results are stored", step->completions);
 	if (step->continued_after_end)
@@ -117,6 +119,8 @@ check_row(Findings *findings, int32 step_no, const TcStepView *step)
 	if (!claimed && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_WAITING &&
 		step->phase != TC_PHASE_ENDED)
 		found(findings, step_no, "its row has the unknown phase \"%c\"", step->phase);
+	if (claimed != step->has_token)
+		found(findings, step_no, claimed ? "is claimed without a token" : "has a token, but is not claimed");
 	if (claimed != (step->claimed_at != TC_NO_TIME))
 		found(findings, step_no, claimed ? "is claimed since no time" : "has a time of claim, but is not claimed");
 	if (step->waits_for_retry && step->phase != TC_PHASE_READY)

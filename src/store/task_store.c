@@ -263,10 +263,10 @@ tc_task_lock(const int64 *task_ids, int n, bool skip_locked, TcTaskRow **rows)
 static TcPlan plan_move = {
 	.sql =
 	"WITH moved AS ("
-	" UPDATE tasker.tasks t SET state = i.to_state,"
+	" UPDATE tasker.tasks t SET state = i.to_state, failed_steps = t.failed_steps + i.failed,"
 	"  started_at = CASE WHEN i.to_state = 'in_progress' THEN coalesce(t.started_at, $5) ELSE t.started_at END,"
 	"  finished_at = CASE WHEN i.to_state IN ('pending', 'in_progress') THEN NULL ELSE $5 END"
-	" FROM unnest($2::bigint[], $3::text[], $4::text[]) AS i(task_id, from_state, to_state)"
+	" FROM unnest($2::bigint[], $3::text[], $4::text[], $10::int[]) AS i(task_id, from_state, to_state, failed)"
 	" WHERE t.task_id = i.task_id AND t.shard_key = $1"
 	" RETURNING t.task_id, t.shard_key, i.from_state, i.to_state)"
 	"INSERT INTO tasker.task_transitions"
@@ -274,9 +274,9 @@ static TcPlan plan_move = {
 	" SELECT m.task_id, m.shard_key, m.from_state, m.to_state, $5, $6, $7, $8, $9 FROM moved m",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 9,
+	.nargs = 10,
 	.argtypes = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID,
-		TEXTOID, TEXTOID, TEXTOID, JSONBOID},
+		TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT4ARRAYOID},
 };
 
 void
@@ -286,10 +286,12 @@ tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason,
 	int64	   *task_ids = palloc(sizeof(int64) * Max(n, 1));
 	const char **from = palloc(sizeof(char *) * Max(n, 1));
 	const char **to = palloc(sizeof(char *) * Max(n, 1));
+	int32	   *failed = palloc(sizeof(int32) * Max(n, 1));
 	int			end;
 
 	for (int i = 0; i < n; i++)
 	{
+		failed[i] = moves[i].failed;
 		Assert(tc_task_move(moves[i].from, moves[i].to) == TC_MOVE_LEGAL);
 		task_ids[i] = moves[i].task_id;
 		from[i] = tc_task_state_name(moves[i].from);
@@ -297,13 +299,14 @@ tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason,
 	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[9];
-		char		nulls[9];
+		Datum		values[10];
+		char		nulls[10];
 
 		memset(nulls, ' ', sizeof(nulls));
 		end = tc_shard_run_end(task_ids, start, n);
 		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
 		values[1] = tc_array_int64(task_ids + start, end - start);
+		values[9] = tc_array_int32(failed + start, end - start);
 		values[2] = tc_array_text(from + start, end - start);
 		values[3] = tc_array_text(to + start, end - start);
 		values[4] = TimestampTzGetDatum(tc_session_now());

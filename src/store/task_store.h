@@ -57,6 +57,7 @@ typedef struct TcTaskMove
 	int64		task_id;
 	TcTaskState from;
 	TcTaskState to;
+	int32		failed;			/* added to failed_steps */
 } TcTaskMove;
 
 extern int64 tc_task_next_id(void);

@@ -17,7 +17,7 @@
 static TcPlan plan_queue = {
 	.sql =
 	"SELECT q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at, q.claimed_at,"
-	" q.remaining_parents, q.attempts, q.max_attempts, q.attempt_no"
+	" q.remaining_parents, q.attempts, q.attempt_no, q.claim_token IS NOT NULL"
 	" FROM tasker.step_queue q WHERE q.task_id = $1 AND q.shard_key = $2 ORDER BY q.step_no",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
@@ -53,8 +53,8 @@ read_queue(TcTaskView *view)
 		step->claimed_at = tc_row_timestamptz(i, 6);
 		step->remaining_parents = tc_row_int32(i, 7);
 		step->attempts = tc_row_int32(i, 8);
-		step->max_attempts = tc_row_int32(i, 9);
-		step->attempt_no = tc_row_int32(i, 10);
+		step->attempt_no = tc_row_int32(i, 9);
+		step->has_token = tc_row_bool(i, 10);
 	}
 }
 
@@ -62,13 +62,15 @@ read_queue(TcTaskView *view)
 static TcPlan plan_history = {
 	.sql =
 	"SELECT h.step_no, h.kind, h.attempt_no, h.attempt, h.outcome, h.to_state, h.claimed_at,"
-	" h.finished_at, h.backoff_request_seconds FROM ("
+	" h.finished_at, h.backoff_request_seconds, h.consistent FROM ("
 	" SELECT a.step_no, 'a'::\"char\" AS kind, a.attempt_no, 0::bigint AS move_id, a.attempt, a.outcome,"
-	"  a.to_state, a.claimed_at, a.finished_at, a.backoff_request_seconds"
+	"  a.to_state, a.claimed_at, a.finished_at, a.backoff_request_seconds,"
+	"  (a.outcome = 'completed') = (a.to_state = 'complete')"
+	"   AND (a.outcome = 'completed') = (a.results IS NOT NULL) AS consistent"
 	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2"
 	" UNION ALL"
 	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state, m.claimed_at,"
-	"  m.moved_at, NULL"
+	"  m.moved_at, NULL, true"
 	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2) h"
 	" ORDER BY h.step_no, h.attempt_no, h.move_id",
 	.kind = TC_READ,
@@ -111,6 +113,7 @@ read_event(uint64 row, TcStepView *step)
 	else
 		read_move(row, step);
 	step->recorded = true;
+	step->contradicts_itself = step->contradicts_itself || !tc_row_bool(row, 10);
 	if (!tc_step_state_parse(tc_row_text(row, 6), &step->last_recorded))
 		elog(ERROR, "unknown step state in the history");
 	step->finished_at = tc_row_timestamptz(row, 8);

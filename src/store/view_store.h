@@ -30,6 +30,8 @@ typedef struct TcStepView
 	int32		history_rows;
 	int32		history_attempts;	/* attempts since the last reset */
 	int32		completions;
+	bool		has_token;		/* of the queue row */
+	bool		contradicts_itself; /* an attempt's outcome, state and results do not agree */
 	bool		numbering_broken;	/* attempt_no is not 1, 2, 3, ... */
 	bool		continued_after_end;	/* a row follows a completion */
 	bool		recorded;		/* it has attempts or moves */
