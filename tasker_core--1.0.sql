@@ -308,6 +308,48 @@ CREATE TABLE tasker.idempotency_keys (
 COMMENT ON TABLE tasker.idempotency_keys IS 'which task a key made: SHA-256 of namespace, task name and key (or context, for strict identity)';
 
 -- ---------------------------------------------------------------------------
+-- Operations: what waits for a person, and how far maintenance has come.
+-- ---------------------------------------------------------------------------
+
+CREATE SEQUENCE tasker.dead_letter_id_seq AS bigint;
+
+CREATE TABLE tasker.dead_letters (
+	dead_letter_id		bigint NOT NULL DEFAULT nextval('tasker.dead_letter_id_seq'),
+	task_id				bigint NOT NULL,
+	shard_key			int NOT NULL,
+	workflow_step_id	bigint,
+	reason				text NOT NULL CHECK (reason IN ('max_attempts_exhausted', 'permanent_error', 'lease_expired', 'stale', 'manual')),
+	state				text NOT NULL CHECK (state IN ('pending', 'manually_resolved', 'permanently_failed', 'cancelled')),
+	snapshot			jsonb NOT NULL,
+	created_at			timestamptz NOT NULL,
+	resolved_at			timestamptz,
+	resolved_by			text,
+	resolved_as			text,
+	notes				text,
+	PRIMARY KEY (dead_letter_id, shard_key),
+	CHECK ((state = 'pending') = (resolved_at IS NULL)),
+	CHECK ((resolved_at IS NULL) = (resolved_by IS NULL))
+);
+
+COMMENT ON TABLE tasker.dead_letters IS 'tasks that wait for a person: one pending entry a task, written with the transaction that ended it in error';
+COMMENT ON COLUMN tasker.dead_letters.workflow_step_id IS 'the step that failed last, null where no step did';
+COMMENT ON COLUMN tasker.dead_letters.reason IS 'lease_expired: the last attempt was lost; permanent_error: attempts were left, and ruled out; max_attempts_exhausted: none was left; stale: a limit of the template''s lifecycle; manual: create_dead_letter';
+COMMENT ON COLUMN tasker.dead_letters.snapshot IS 'the failure in short; what it leaves out is in the history of the task';
+COMMENT ON COLUMN tasker.dead_letters.resolved_by IS 'the role that logged in';
+COMMENT ON COLUMN tasker.dead_letters.resolved_as IS 'the role it acted as, where that was another';
+
+CREATE UNIQUE INDEX dead_letters_pending_idx ON tasker.dead_letters (task_id, shard_key) WHERE state = 'pending';
+CREATE INDEX dead_letters_task_idx ON tasker.dead_letters (task_id, shard_key);
+
+CREATE TABLE tasker.maintenance (
+	shard_key		int PRIMARY KEY,
+	next_task_id	bigint NOT NULL,
+	ran_at			timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+COMMENT ON TABLE tasker.maintenance IS 'how far run_maintenance has come in its round over the live tasks of each shard, and when it last ran';
+
+-- ---------------------------------------------------------------------------
 -- Workers.
 -- ---------------------------------------------------------------------------
 
@@ -592,6 +634,104 @@ COMMENT ON FUNCTION tasker.verify_all(int) IS
 	'verify_task of every unfinished task and of the newest finished ones up to max_tasks (NULL: of all)';
 
 -- ---------------------------------------------------------------------------
+-- Functions: operations.
+-- ---------------------------------------------------------------------------
+
+-- The reports lock nothing.
+CREATE FUNCTION tasker.get_system_health_counts()
+	RETURNS TABLE (total_tasks bigint, pending_tasks bigint, in_progress_tasks bigint, complete_tasks bigint,
+		error_tasks bigint, cancelled_tasks bigint, total_steps bigint, pending_steps bigint,
+		in_progress_steps bigint, complete_steps bigint, error_steps bigint, retryable_error_steps bigint,
+		exhausted_retry_steps bigint, in_backoff_steps bigint, active_connections bigint, max_connections bigint,
+		resolved_manually_tasks bigint, paused_tasks bigint, waiting_for_retry_steps bigint,
+		cancelled_steps bigint, skipped_steps bigint, resolved_manually_steps bigint, ready_steps bigint,
+		dead_letters_pending bigint, workers_alive bigint)
+	AS 'MODULE_PATHNAME', 'tasker_get_system_health_counts' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.get_system_health_counts() IS
+	'exact counts of all tasks and steps by state, in one row. retryable_error_steps failed and will be tried again (state waiting_for_retry), in_backoff_steps are those whose time has not come, exhausted_retry_steps are in error with no attempt left. active_connections are those to the whole server. workers_alive were seen in the last two minutes. Reads every row of tasks and step_moves, and the attempts of tasks that did not simply complete';
+
+CREATE FUNCTION tasker.get_analytics_metrics(since timestamptz DEFAULT NULL)
+	RETURNS TABLE (active_tasks_count bigint, total_namespaces_count bigint, unique_task_types_count bigint,
+		system_health_score numeric, task_throughput bigint, completion_count bigint, error_count bigint,
+		completion_rate numeric, error_rate numeric, avg_task_duration numeric, avg_step_duration numeric,
+		step_throughput bigint, analysis_period_start timestamptz, calculated_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_get_analytics_metrics' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.get_analytics_metrics(timestamptz) IS
+	'how the tasks that were created since then (NULL: in the last hour) have fared: how many (task_throughput), how many of them are complete or in error now, in numbers and in percent, average seconds from creation (or run_at) to the end of a complete task and from claim to end of a completed step, completed steps (step_throughput). system_health_score = complete / (complete + error), 1 when there is neither. The first three columns are about all tasks: unfinished ones, namespaces and templates (all versions as one) that have any. Errors: 22008 infinite time';
+
+CREATE FUNCTION tasker.get_slowest_steps(since timestamptz DEFAULT NULL, limit_count int DEFAULT 10,
+	namespace text DEFAULT NULL, name text DEFAULT NULL, version text DEFAULT NULL)
+	RETURNS TABLE (workflow_step_id bigint, task_id bigint, step_name text, task_name text, namespace_name text,
+		version text, duration_seconds numeric, attempts int, created_at timestamptz, completed_at timestamptz,
+		retryable boolean, step_status text, started_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_get_slowest_steps' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.get_slowest_steps(timestamptz, int, text, text, text) IS
+	'the steps completed since then (NULL: in the last 24 hours) that took longest from claim to completion; created_at is that of the task. Errors: 22008, 22023, TC023';
+
+CREATE FUNCTION tasker.get_slowest_tasks(since timestamptz DEFAULT NULL, limit_count int DEFAULT 10,
+	namespace text DEFAULT NULL, name text DEFAULT NULL, version text DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, task_name text, namespace_name text, version text, duration_seconds numeric,
+		step_count bigint, completed_steps bigint, error_steps bigint, created_at timestamptz,
+		completed_at timestamptz, initiator text, source_system text, state text)
+	AS 'MODULE_PATHNAME', 'tasker_get_slowest_tasks' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.get_slowest_tasks(timestamptz, int, text, text, text) IS
+	'the tasks that became complete or ended in error since then (NULL: in the last 24 hours) and took longest from creation (or run_at) to their end. Errors: 22008, 22023, TC023';
+
+CREATE FUNCTION tasker.get_slowest_steps_aggregated(since timestamptz DEFAULT NULL, limit_count int DEFAULT 10,
+	min_executions int DEFAULT 5, namespace text DEFAULT NULL, name text DEFAULT NULL, version text DEFAULT NULL)
+	RETURNS TABLE (namespace_name text, task_name text, version text, step_name text,
+		average_duration_seconds numeric, max_duration_seconds numeric, execution_count bigint,
+		error_count bigint, error_rate numeric, last_executed_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_get_slowest_steps_aggregated' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.get_slowest_steps_aggregated(timestamptz, int, int, text, text, text) IS
+	'the steps of templates, slowest on average first, by the attempts that ended since then (NULL: in the last 24 hours); those with fewer than min_executions attempts are left out. Durations are of the completed attempts, error_rate is the percentage of the others. Errors: 22008, 22023, TC023';
+
+CREATE FUNCTION tasker.get_slowest_tasks_aggregated(since timestamptz DEFAULT NULL, limit_count int DEFAULT 10,
+	min_executions int DEFAULT 5, namespace text DEFAULT NULL, name text DEFAULT NULL, version text DEFAULT NULL)
+	RETURNS TABLE (namespace_name text, task_name text, version text, average_duration_seconds numeric,
+		max_duration_seconds numeric, execution_count bigint, error_count bigint, error_rate numeric,
+		last_executed_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_get_slowest_tasks_aggregated' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.get_slowest_tasks_aggregated(timestamptz, int, int, text, text, text) IS
+	'the same for templates as a whole, by the tasks that became complete or ended in error. Errors: 22008, 22023, TC023';
+
+-- Locks: the task row, then the dead letter.
+CREATE FUNCTION tasker.create_dead_letter(task_id bigint, notes text DEFAULT NULL) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'tasker_create_dead_letter' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.create_dead_letter(bigint, text) IS
+	'puts a task before a person, with reason manual; it goes on as it is. Returns the id of its pending entry, which may be there already. Errors: TC002, TC012 the task is final';
+
+-- Locks: the task row, then the dead letter.
+CREATE FUNCTION tasker.resolve_dead_letter(dead_letter_id bigint, resolution text, notes text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_resolve_dead_letter' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.resolve_dead_letter(bigint, text, text) IS
+	'closes a pending dead letter as manually_resolved, permanently_failed or cancelled; false when it is closed so already. The task stays as it is: retry_task starts it again, and closes the entry with it. Errors: 22023 no such entry or resolution, TC010 closed otherwise';
+
+-- Locks: only what is free: for tasks that it ends as cancel_task, else the task row; then the dead letter.
+CREATE FUNCTION tasker.detect_stale_tasks(dry_run boolean DEFAULT true, max_tasks int DEFAULT 100)
+	RETURNS TABLE (task_id bigint, namespace text, task_name text, state text, stale_since timestamptz,
+		minutes int, limit_minutes int, action text, limit_name text)
+	AS 'MODULE_PATHNAME', 'tasker_detect_stale_tasks' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.detect_stale_tasks(boolean, int) IS
+	'the unfinished tasks that stand still for longer than their template''s lifecycle allows, the longest overdue first, with what would be done; a real run does it, and leaves out what somebody has in hand and what nothing is to be done about. state is the one before. Looks at every live task. Errors: 22023, TC023';
+
+-- Locks: only what is free.
+CREATE FUNCTION tasker.run_maintenance(max_items int DEFAULT 1000) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'tasker_run_maintenance' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.run_maintenance(int) IS
+	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and schedules whose time came, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day. At most max_items of each; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
+
+-- ---------------------------------------------------------------------------
 -- Functions: arithmetic.
 -- ---------------------------------------------------------------------------
 
@@ -695,6 +835,8 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.step_moves', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transitions', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_pauses', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.idempotency_keys', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letters', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.maintenance', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.workers', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.namespace_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_task_id_seq', '');
@@ -704,6 +846,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transition_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_pause_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letter_id_seq', '');
 
 -- ---------------------------------------------------------------------------
 -- Owner and privileges: whoever installs the extension owns it, and nobody else
@@ -723,6 +866,8 @@ ALTER TABLE tasker.step_moves OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
 ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
 ALTER TABLE tasker.idempotency_keys OWNER TO @extowner@;
+ALTER TABLE tasker.dead_letters OWNER TO @extowner@;
+ALTER TABLE tasker.maintenance OWNER TO @extowner@;
 ALTER TABLE tasker.workers OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_steps OWNER TO @extowner@;
 ALTER SEQUENCE tasker.namespace_id_seq OWNER TO @extowner@;
@@ -733,6 +878,7 @@ ALTER SEQUENCE tasker.task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_pause_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.dead_letter_id_seq OWNER TO @extowner@;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tasker FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO @extowner@ WITH GRANT OPTION;

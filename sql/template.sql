@@ -163,7 +163,7 @@ SELECT r.refusal FROM (VALUES
 	(7, '{"result_schema": {"type": "object"}}', '{}'), (8, '{"batch_config": {"batch_size": 5}}', '{}'),
 	(9, '{"delay_seconds": 5}', '{}'), (10, '{"run_at": "2030-01-01"}', '{}'), (11, '{"concurrency": 1}', '{}'),
 	(13, '{}', '{"input_schema": {"type": "object"}}'), (14, '{}', '{"schema": {"type": "object"}}'),
-	(15, '{}', '{"lifecycle": {"max_duration_minutes": 5}}'), (16, '{}', '{"identity_strategy": "hash"}')
+	(15, '{"lifecycle": {"max_duration_minutes": 5}}', '{}'), (16, '{}', '{"identity_strategy": "hash"}')
 ) AS v(i, step, top), pg_temp.refusal(pg_temp.template(step, top)) WITH ORDINALITY AS r(refusal, line)
 WHERE line > 1 ORDER BY i, line;
 
@@ -179,7 +179,7 @@ WHERE line > 1 ORDER BY i, line;
 
 -- all at once
 SELECT tasker.register_task_template('{
-	"name": "t@", "namespace": "tpl_faults", "lifecycle": {"max_duration_minutes": 1},
+	"name": "t@", "namespace": "tpl_faults", "lifecycle": {"max_duration_minutes": 0},
 	"step_templates": [
 		{"name": "a", "depends_on_steps": ["b", "nobody", "a"], "default_retry_limit": 500},
 		{"name": "b", "depends_on_step": "a", "type": "decision", "retry": {"jitter": 2, "backoff": "x"}},

@@ -10,6 +10,19 @@
 #include "errors.h"
 
 void
+tc_check_count(const char *name, int32 count, int32 min)
+{
+	if (count < min)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be at least %d", name, min),
+				 errdetail("It is %d.", count),
+				 errhint("Pass a number from %d to %d.", min, TC_MAX_BATCH)));
+	if (count > TC_MAX_BATCH)
+		tc_raise_limit(name, count, TC_MAX_BATCH, "Ask for less at a time.");
+}
+
+void
 tc_check_worker_id(const char *worker_id)
 {
 	if (worker_id[0] == '\0')

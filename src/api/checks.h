@@ -15,6 +15,9 @@
 /* for qsort and bsearch over int64 */
 extern int	tc_int64_compare(const void *a, const void *b);
 
+/* Refuses a number of items below min (22023) or above TC_MAX_BATCH (TC023). */
+extern void tc_check_count(const char *name, int32 count, int32 min);
+
 /* Refuses an empty name (22023). */
 extern void tc_check_worker_id(const char *worker_id);
 

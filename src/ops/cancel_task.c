@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/changes.h"
+#include "store/dead_letter_store.h"
 
 static void
 cancel_claims(const TcHeldTask *held, const char *reason)
@@ -49,6 +50,8 @@ end_task(int64 task_id, TcTaskState to, const char *done, const char *reason,
 	cancel_claims(&held, reason);
 	tc_queue_clear(task_id);
 	tc_task_write_moves(&move, 1, reason, metadata);
+	tc_dead_letter_settle(task_id, to == TC_TASK_CANCELLED ? TC_DEAD_LETTER_CANCELLED
+						  : TC_DEAD_LETTER_MANUALLY_RESOLVED, reason);
 	return true;
 }
 

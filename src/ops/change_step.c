@@ -16,6 +16,7 @@
 #include "events/events.h"
 #include "ops/changes.h"
 #include "ops/progress.h"
+#include "store/dead_letter_store.h"
 #include "store/lane_store.h"
 
 /* A change as it grows: moves to record, steps whose row is stale. */
@@ -279,6 +280,8 @@ settle_task(Change *change, const TcChangeRequest *request)
 	TcTaskView *view = &change->held.view;
 
 	recount_failed(view);
+	if (view->task.state == TC_TASK_ERROR)
+		tc_dead_letter_settle(view->task.task_id, TC_DEAD_LETTER_MANUALLY_RESOLVED, request->reason);
 	if (view->task.state != TC_TASK_IN_PROGRESS)
 		move_task(&view->task, TC_TASK_IN_PROGRESS, request);
 	if (all_cancelled(view))
@@ -416,5 +419,7 @@ tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
 			move_step(&change, node, &request);
 	}
 	end_change(&change, &request);
-	return change.nmoves;
+
+	/* a deadline leaves no step in error */
+	return change.nmoves > 0 ? change.nmoves : change.readied;
 }

@@ -54,4 +54,7 @@ typedef struct TcHeldTask
 /* Takes the locks; TC002 when there is no such task. */
 extern void tc_hold_task(int64 task_id, TcHeldTask *held);
 
+/* The same for a task with live steps, if nobody else holds any of it: else false. */
+extern bool tc_hold_task_nowait(int64 task_id, TcHeldTask *held);
+
 #endif							/* TC_CHANGES_H */

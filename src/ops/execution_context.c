@@ -57,7 +57,8 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 		return PROCESSING;
 	if (context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
 		return WAITING_FOR_RETRY;
-	if (context->blocking > 0 && view->task.state != TC_TASK_CANCELLED)
+	if (view->task.state == TC_TASK_ERROR ||
+		(context->blocking > 0 && view->task.state != TC_TASK_CANCELLED))
 		return BLOCKED_BY_FAILURES;
 	if (all_complete(context) || view->task.state == TC_TASK_RESOLVED_MANUALLY)
 		return ALL_COMPLETE;

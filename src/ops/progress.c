@@ -11,6 +11,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/progress.h"
+#include "store/dead_letter_store.h"
 #include "store/lane_store.h"
 #include "store/template_store.h"
 
@@ -209,17 +210,24 @@ tc_progress_children(const TcQueueRow *parents, int n, int32 *readied)
 
 /*
  * What is left in the queue of a task that ends: joins that will never run, and
- * places kept by steps that people ended.
+ * places kept by steps that people ended.  A task that ends in error is put before
+ * a person in the same transaction, so that none is missed.
  */
 static void
 end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n)
 {
+	int64	   *failed = palloc(sizeof(int64) * n);
+	int			nfailed = 0;
+
 	for (int i = 0; i < n; i++)
 	{
 		if (rests[i] != TC_REST_NONE)
 			tc_queue_clear(moves[i].task_id);
+		if (moves[i].to == TC_TASK_ERROR)
+			failed[nfailed++] = moves[i].task_id;
 	}
 	tc_task_write_moves(moves, n, NULL, NULL);
+	tc_dead_letters_record_failed(failed, nfailed);
 	for (int i = 0; i < n; i++)
 		tc_event_task(moves[i].to == TC_TASK_ERROR ? TC_EVENT_TASK_FAILED : TC_EVENT_TASK_COMPLETED,
 					  moves[i].task_id);

@@ -145,8 +145,11 @@ check_lane(Findings *findings, int32 node, const TcStepView *step)
 
 /* ---- the task ------------------------------------------------------------ */
 
-/* Invariant 3: a chain of legal moves from pending to the present state. */
-static void
+/*
+ * Invariant 3: a chain of legal moves from pending to the present state.
+ * Returns whether the last of them was made by a deadline.
+ */
+static bool
 check_transitions(Findings *findings)
 {
 	TcTransition *transitions;
@@ -166,11 +169,12 @@ check_transitions(Findings *findings)
 	if (state != findings->view->task.state)
 		found(findings, 0, "the task is %s, its history ends in %s",
 			  tc_task_state_name(findings->view->task.state), tc_task_state_name(state));
+	return n > 0 && transitions[n - 1].stale;
 }
 
 /* Invariant 4, from the counts. */
 static void
-check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable)
+check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable, bool stale)
 {
 	const TcTaskRow *task = &findings->view->task;
 	int32		ended = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
@@ -194,7 +198,7 @@ check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable
 	if (task->state == TC_TASK_COMPLETE && ended != findings->view->template->nsteps)
 		found(findings, 0, "the task is complete, but only %d of its %d steps are",
 			  ended, findings->view->template->nsteps);
-	if (task->state == TC_TASK_ERROR && blocking == 0)
+	if (task->state == TC_TASK_ERROR && blocking == 0 && !stale)
 		found(findings, 0, "the task is in error, but no step is");
 }
 
@@ -221,8 +225,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 		check_row(&findings, node + 1, step);
 		check_lane(&findings, node, step);
 	}
-	check_transitions(&findings);
-	check_task(&findings, steps, blocking, runnable);
+	check_task(&findings, steps, blocking, runnable, check_transitions(&findings));
 	*violations = findings.items;
 	return findings.n;
 }

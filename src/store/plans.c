@@ -6,7 +6,8 @@
  * now.  Our statements reach every row by key, and a plan is kept until the
  * statistics change; made while the queue is empty, it may well be a sequential
  * scan, a hash join or the wrong index, which turns a claim of microseconds into
- * one of seconds just when the load is high.
+ * one of seconds just when the load is high.  Reports, which read whole tables,
+ * are left to the planner.
  */
 #include "postgres.h"
 
@@ -42,7 +43,8 @@ plan_prepare(TcPlan *plan)
 	SPIPlanPtr	prepared;
 
 	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->argtypes,
-								  CURSOR_OPT_GENERIC_PLAN);
+								  plan->kind == TC_REPORT ? CURSOR_OPT_CUSTOM_PLAN
+								  : CURSOR_OPT_GENERIC_PLAN);
 	if (prepared == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", plan->sql,
 			 SPI_result_code_string(SPI_result));
@@ -59,10 +61,10 @@ tc_plan_run(TcPlan *plan, Datum *values, const char *nulls)
 
 	Assert(plan->nargs <= TC_PLAN_MAX_ARGS);
 
-	plan_for_large_tables = true;
+	plan_for_large_tables = plan->kind != TC_REPORT;
 	if (plan->plan == NULL)
 		plan_prepare(plan);
-	result = SPI_execute_plan(plan->plan, values, nulls, plan->kind == TC_READ, 0);
+	result = SPI_execute_plan(plan->plan, values, nulls, plan->kind != TC_WRITE, 0);
 	plan_for_large_tables = false;
 	MemoryContextSwitchTo(caller);	/* SPI leaves us in a context of its own */
 
@@ -160,8 +162,8 @@ tc_plans_reset(void)
 
 /* ---- rows ---------------------------------------------------------------- */
 
-static Datum
-row_datum(uint64 row, int column, bool *isnull)
+Datum
+tc_row_datum(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
 }
@@ -171,7 +173,7 @@ static Datum
 row_value(uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = row_datum(row, column, &isnull);
+	Datum		value = tc_row_datum(row, column, &isnull);
 
 	if (isnull)
 		elog(ERROR, "unexpected null in column %d", column);
@@ -183,7 +185,7 @@ tc_row_isnull(uint64 row, int column)
 {
 	bool		isnull;
 
-	(void) row_datum(row, column, &isnull);
+	(void) tc_row_datum(row, column, &isnull);
 	return isnull;
 }
 
@@ -221,7 +223,7 @@ TimestampTz
 tc_row_timestamptz(uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = row_datum(row, column, &isnull);
+	Datum		value = tc_row_datum(row, column, &isnull);
 
 	return isnull ? TC_NO_TIME : DatumGetTimestampTz(value);
 }
@@ -230,7 +232,7 @@ char *
 tc_row_text(uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = row_datum(row, column, &isnull);
+	Datum		value = tc_row_datum(row, column, &isnull);
 	MemoryContext old;
 	char	   *copy;
 
@@ -246,7 +248,7 @@ struct varlena *
 tc_row_varlena(uint64 row, int column)
 {
 	bool		isnull;
-	Datum		value = row_datum(row, column, &isnull);
+	Datum		value = tc_row_datum(row, column, &isnull);
 	MemoryContext old;
 	struct varlena *copy;
 
@@ -262,7 +264,7 @@ void *
 tc_row_fixed(uint64 row, int column, size_t size)
 {
 	bool		isnull;
-	Datum		value = row_datum(row, column, &isnull);
+	Datum		value = tc_row_datum(row, column, &isnull);
 	void	   *copy;
 
 	if (isnull)

@@ -19,12 +19,14 @@
  * How a statement reads.  TC_READ runs under the caller's snapshot, so that
  * several such statements in one call see one state of the database; it does
  * not see what the same call wrote.  TC_WRITE takes a new snapshot: what was
- * locked before is seen in its latest version.
+ * locked before is seen in its latest version.  TC_REPORT reads like TC_READ,
+ * but whole tables: it is planned anew each time, for the tables as they are.
  */
 typedef enum TcPlanKind
 {
 	TC_READ,
-	TC_WRITE
+	TC_WRITE,
+	TC_REPORT
 } TcPlanKind;
 
 typedef struct TcPlan
@@ -48,6 +50,9 @@ extern bool tc_row_bool(uint64 row, int column);
 extern char tc_row_char(uint64 row, int column);
 extern double tc_row_float8(uint64 row, int column);
 extern TimestampTz tc_row_timestamptz(uint64 row, int column);
+
+/* A value of any type as it stands in the row; gone when the session ends. */
+extern Datum tc_row_datum(uint64 row, int column, bool *isnull);
 
 /* text, NULL as NULL; palloc'd in the session's caller context, so that it outlives SPI */
 extern char *tc_row_text(uint64 row, int column);

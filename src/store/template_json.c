@@ -21,6 +21,9 @@
 /* A wait longer than a year is a mistake, and this keeps sums of times in range. */
 #define TC_MAX_DELAY_MS			(INT64CONST(365) * 24 * 60 * 60 * 1000)
 
+/* A task that may stand still for more than a year has no limit. */
+#define TC_MAX_LIFECYCLE_MINUTES (365 * 24 * 60)
+
 #define NOT_PUBLISHED "stored, but nothing is published for it by this version"
 #define NO_EFFECT "stored, but it has no effect"
 
@@ -52,6 +55,7 @@ static const char *const trigger_rules[] = {
 };
 static const char *const step_failure_rules[] = {"fail", "skip", "continue", NULL};
 static const char *const task_failure_rules[] = {"continue", "fail_fast", NULL};
+static const char *const staleness_actions[] = {"dlq", "error", "none", NULL};
 
 /* ---- keys of a step ------------------------------------------------------ */
 
@@ -199,9 +203,18 @@ typedef enum TemplateField
 	TEMPLATE_DESCRIPTION,
 	TEMPLATE_IDENTITY,
 	TEMPLATE_ON_FAILURE,
+	TEMPLATE_MAX_DURATION,
+	TEMPLATE_MAX_DEPENDENCIES,
+	TEMPLATE_MAX_RETRY,
+	TEMPLATE_MAX_IN_PROCESS,
+	TEMPLATE_STALENESS_ACTION,
+	TEMPLATE_AUTO_FAIL,
+	TEMPLATE_AUTO_DLQ,
 	TEMPLATE_STEPS,				/* read, but written step by step */
 	TEMPLATE_FIELD_COUNT
 } TemplateField;
+
+static const char lifecycle_block[] = "lifecycle";
 
 static const TcFieldName template_fields[] = {
 	[TEMPLATE_NAMESPACE] = {NULL, "namespace"},
@@ -210,6 +223,30 @@ static const TcFieldName template_fields[] = {
 	[TEMPLATE_DESCRIPTION] = {NULL, "description"},
 	[TEMPLATE_IDENTITY] = {NULL, "identity_strategy"},
 	[TEMPLATE_ON_FAILURE] = {NULL, "on_failure"},
+	[TEMPLATE_MAX_DURATION] = {lifecycle_block, "max_duration_minutes"},
+	[TEMPLATE_MAX_DEPENDENCIES] = {lifecycle_block, "max_waiting_for_dependencies_minutes"},
+	[TEMPLATE_MAX_RETRY] = {lifecycle_block, "max_waiting_for_retry_minutes"},
+	[TEMPLATE_MAX_IN_PROCESS] = {lifecycle_block, "max_steps_in_process_minutes"},
+	[TEMPLATE_STALENESS_ACTION] = {lifecycle_block, "staleness_action"},
+	[TEMPLATE_AUTO_FAIL] = {lifecycle_block, "auto_fail_on_timeout"},
+	[TEMPLATE_AUTO_DLQ] = {lifecycle_block, "auto_dlq_on_timeout"},
+};
+
+/* What they do, and their defaults, is in stale_store.c. */
+static const TcKey lifecycle_keys[] = {
+	{.name = "max_duration_minutes", .field = TEMPLATE_MAX_DURATION, .read = tc_read_integer,
+	.min = 1, .max = TC_MAX_LIFECYCLE_MINUTES},
+	{.name = "max_waiting_for_dependencies_minutes", .field = TEMPLATE_MAX_DEPENDENCIES,
+	.read = tc_read_integer, .min = 1, .max = TC_MAX_LIFECYCLE_MINUTES},
+	{.name = "max_waiting_for_retry_minutes", .field = TEMPLATE_MAX_RETRY, .read = tc_read_integer,
+	.min = 1, .max = TC_MAX_LIFECYCLE_MINUTES},
+	{.name = "max_steps_in_process_minutes", .field = TEMPLATE_MAX_IN_PROCESS,
+	.read = tc_read_integer, .min = 1, .max = TC_MAX_LIFECYCLE_MINUTES},
+	{.name = "staleness_action", .field = TEMPLATE_STALENESS_ACTION, .read = tc_read_word,
+	.words = staleness_actions},
+	{.name = "auto_fail_on_timeout", .field = TEMPLATE_AUTO_FAIL, .read = tc_read_bool},
+	{.name = "auto_dlq_on_timeout", .field = TEMPLATE_AUTO_DLQ, .read = tc_read_bool},
+	{.name = NULL}
 };
 
 static const TcKey template_keys[] = {
@@ -224,6 +261,7 @@ static const TcKey template_keys[] = {
 	.words = identity_strategies},
 	{.name = "on_failure", .field = TEMPLATE_ON_FAILURE, .read = tc_read_word,
 	.words = task_failure_rules},
+	{.name = lifecycle_block, .nested = lifecycle_keys},
 	{.name = "steps", .field = TEMPLATE_STEPS, .read = tc_read_array},
 
 	{.name = "namespace_name", .field = TEMPLATE_NAMESPACE, .read = tc_read_name,
@@ -232,7 +270,6 @@ static const TcKey template_keys[] = {
 
 	{.name = "concurrency", .read = tc_read_unsupported},
 	{.name = "input_schema", .read = tc_read_unsupported},
-	{.name = "lifecycle", .read = tc_read_unsupported},
 	{.name = "schema", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},

@@ -230,7 +230,7 @@ tc_view_is_ready(const TcTaskView *view, int32 node)
 
 static TcPlan plan_transitions = {
 	.sql =
-	"SELECT t.from_state, t.to_state FROM tasker.task_transitions t"
+	"SELECT t.from_state, t.to_state, coalesce(t.metadata ? 'stale', false) FROM tasker.task_transitions t"
 	" WHERE t.task_id = $1 AND t.shard_key = $2 ORDER BY t.transition_id",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
@@ -250,6 +250,7 @@ tc_view_transitions(int64 task_id, TcTransition **transitions)
 		if (!tc_task_state_parse(tc_row_text(i, 1), &(*transitions)[i].from) ||
 			!tc_task_state_parse(tc_row_text(i, 2), &(*transitions)[i].to))
 			elog(ERROR, "unknown task state in the history of task " INT64_FORMAT, task_id);
+		(*transitions)[i].stale = tc_row_bool(i, 3);
 	}
 	return count;
 }

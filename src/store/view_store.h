@@ -68,6 +68,7 @@ typedef struct TcTransition
 {
 	TcTaskState from;
 	TcTaskState to;
+	bool		stale;			/* a deadline ended the task, not a step of it */
 } TcTransition;
 
 extern int	tc_view_transitions(int64 task_id, TcTransition **transitions);

@@ -68,3 +68,22 @@ tc_worker_touch(const char *worker_id)
 	touched_worker = MemoryContextStrdup(TopMemoryContext, worker_id);
 	touched_at = now;
 }
+
+static TcPlan plan_forget = {
+	.sql =
+	"DELETE FROM tasker.workers WHERE worker_id IN ("
+	" SELECT w.worker_id FROM tasker.workers w WHERE w.last_seen_at < $1::timestamptz - interval '24 hours'"
+	" ORDER BY w.last_seen_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_DELETE,
+	.nargs = 2,
+	.argtypes = {TIMESTAMPTZOID, INT4OID},
+};
+
+int
+tc_workers_forget(int max_workers)
+{
+	Datum		values[2] = {TimestampTzGetDatum(tc_session_now()), Int32GetDatum(max_workers)};
+
+	return (int) tc_plan_run(&plan_forget, values, NULL);
+}

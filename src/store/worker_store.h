@@ -12,4 +12,7 @@
  */
 extern void tc_worker_touch(const char *worker_id);
 
+/* Forgets workers that were not seen for a day; passes over what is locked.  Returns how many. */
+extern int	tc_workers_forget(int max_workers);
+
 #endif							/* TC_WORKER_STORE_H */

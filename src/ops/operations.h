@@ -1,0 +1,45 @@
+/*
+ * operations.h
+ *	  What keeps the system as a whole going.
+ */
+#ifndef TC_OPERATIONS_H
+#define TC_OPERATIONS_H
+
+#include "store/dead_letter_store.h"
+#include "store/stale_store.h"
+
+/* ---- dead letters -------------------------------------------------------- */
+
+/* Puts a task before a person; returns the id of its pending entry.  TC002, TC012. */
+extern int64 tc_create_dead_letter(int64 task_id, const char *notes);
+
+/* Closes a pending entry; false when it is in that state already. */
+extern bool tc_resolve_dead_letter(int64 dead_letter_id, TcDeadLetterState state, const char *notes);
+
+/* ---- stale tasks --------------------------------------------------------- */
+
+/* The longest overdue of all stale tasks. */
+extern int	tc_find_stale_tasks(bool actionable, int max_tasks, TcStaleTask **stale);
+
+/*
+ * Does to a task what its template wants done; false, with nothing changed, when
+ * somebody else has it in hand or it is stale no more.
+ */
+extern bool tc_treat_stale_task(TcStaleTask *stale);
+
+/* ---- maintenance --------------------------------------------------------- */
+
+typedef struct TcMaintenanceResult
+{
+	int			leases_failed;	/* last attempts whose lease ran out */
+	int			namespaces_notified;	/* a step's time came there */
+	int			stale_tasks_failed;
+	int			stale_tasks_dead_lettered;
+	int			dead_letters_closed;
+	int			workers_forgotten;
+} TcMaintenanceResult;
+
+/* At most max_items of each kind of work in a shard; waits for nobody. */
+extern void tc_run_maintenance(int max_items, TcMaintenanceResult *result);
+
+#endif							/* TC_OPERATIONS_H */

@@ -1,0 +1,96 @@
+/*
+ * maintenance_store.c
+ *	  How far maintenance has come.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "store/maintenance_store.h"
+#include "store/plans.h"
+
+/* A lock of the transaction, so that it is free again whatever happens. */
+static TcPlan plan_take_turn = {
+	.sql = "SELECT pg_try_advisory_xact_lock(hashtextextended('tasker_core maintenance', 0))",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+};
+
+bool
+tc_maintenance_take_turn(void)
+{
+	tc_plan_run(&plan_take_turn, NULL, NULL);
+	return tc_row_bool(0, 1);
+}
+
+static TcPlan plan_read = {
+	.sql = "SELECT next_task_id, ran_at FROM tasker.maintenance WHERE shard_key = $1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 1,
+	.argtypes = {INT4OID},
+};
+
+void
+tc_maintenance_read(int32 shard, TcMaintenancePosition *position)
+{
+	Datum		values[1] = {Int32GetDatum(shard)};
+
+	position->next_task_id = 0;
+	position->ran_at = TC_NO_TIME;
+	if (tc_plan_run(&plan_read, values, NULL) == 0)
+		return;
+	position->next_task_id = tc_row_int64(0, 1);
+	position->ran_at = tc_row_timestamptz(0, 2);
+}
+
+static TcPlan plan_write = {
+	.sql =
+	"INSERT INTO tasker.maintenance (shard_key, next_task_id, ran_at) VALUES ($1, $2, $3)"
+	" ON CONFLICT (shard_key) DO UPDATE SET next_task_id = excluded.next_task_id, ran_at = excluded.ran_at",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8OID, TIMESTAMPTZOID},
+};
+
+void
+tc_maintenance_write(int32 shard, const TcMaintenancePosition *position)
+{
+	Datum		values[3] = {
+		Int32GetDatum(shard), Int64GetDatum(position->next_task_id),
+		TimestampTzGetDatum(position->ran_at)
+	};
+
+	tc_plan_run(&plan_write, values, NULL);
+}
+
+/* Two probes of the claim index for each lane: a ready row, or an expired lease. */
+static TcPlan plan_due_namespaces = {
+	.sql =
+	"SELECT DISTINCT ns.name FROM tasker.lanes l"
+	" CROSS JOIN (VALUES ('r'::\"char\"), ('c')) AS p(phase)"
+	" CROSS JOIN LATERAL ("
+	"  SELECT FROM tasker.step_queue q"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase"
+	"   AND q.visible_at > $2 AND q.visible_at <= $3 LIMIT 1) q"
+	" JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id"
+	" JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+};
+
+int
+tc_maintenance_due_namespaces(int32 shard, TimestampTz after, const char ***names)
+{
+	Datum		values[3] = {
+		Int32GetDatum(shard), TimestampTzGetDatum(after), TimestampTzGetDatum(tc_session_now())
+	};
+	int			n = (int) tc_plan_run(&plan_due_namespaces, values, NULL);
+
+	*names = palloc(sizeof(char *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		(*names)[i] = tc_row_text(i, 1);
+	return n;
+}
