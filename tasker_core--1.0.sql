@@ -729,7 +729,7 @@ CREATE FUNCTION tasker.run_maintenance(max_items int DEFAULT 1000) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'tasker_run_maintenance' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.run_maintenance(int) IS
-	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and schedules whose time came, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day. At most max_items of each; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
+	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and schedules whose time came, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day. At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
 
 -- ---------------------------------------------------------------------------
 -- Functions: arithmetic.

@@ -5,11 +5,13 @@
  * Correctness depends on none of it: an expired lease is claimable by itself, and
  * workers poll.  Every lock is taken only if it is free, so maintenance waits for
  * nobody and takes part in no deadlock, wherever it stands in a transaction; any
- * number of sessions may run it at once.
+ * number of sessions may run it at once.  Its results in a long transaction are
+ * locks held for long, so that each call belongs into a transaction of its own.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "nodes/value.h"
 
 #include "compat.h"
 #include "events/events.h"
@@ -42,16 +44,23 @@ close_exhausted(int max_items)
 	return closed;
 }
 
-/* Retries, schedules and leases whose time came since the last look. */
-static int
-notify_due(int32 shard, TimestampTz last_look)
+/* Retries, schedules and leases whose time came since the last look; each namespace once. */
+static List *
+notify_due(int32 shard, TimestampTz last_look, List *told)
 {
 	const char **names;
 	int			n = tc_maintenance_due_namespaces(shard, last_look, &names);
 
 	for (int i = 0; i < n; i++)
+	{
+		String	   *name = makeString(unconstify(char *, names[i]));
+
+		if (list_member(told, name))
+			continue;
 		tc_event_ready(names[i]);
-	return n;
+		told = lappend(told, name);
+	}
+	return told;
 }
 
 /* The next part of the round over all live tasks. */
@@ -77,6 +86,8 @@ treat_stale(int32 shard, int max_items, TcMaintenancePosition *position, TcMaint
 static void
 make_round(int max_items, TcMaintenanceResult *result)
 {
+	List	   *told = NIL;
+
 	for (int32 shard = 0; shard < tc_shard_count(); shard++)
 	{
 		TcMaintenancePosition position;
@@ -84,11 +95,12 @@ make_round(int max_items, TcMaintenanceResult *result)
 		tc_maintenance_read(shard, &position);
 		if (position.ran_at > tc_session_now())
 			position.ran_at = TC_NO_TIME;	/* the clock was set back */
-		result->namespaces_notified += notify_due(shard, position.ran_at);
+		told = notify_due(shard, position.ran_at, told);
 		treat_stale(shard, max_items, &position, result);
 		position.ran_at = tc_session_now();
 		tc_maintenance_write(shard, &position);
 	}
+	result->namespaces_notified = list_length(told);
 }
 
 void

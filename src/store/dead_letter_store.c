@@ -71,8 +71,10 @@ static TcPlan plan_record = {
 	"  ORDER BY a.finished_at DESC, a.step_no LIMIT 1) f ON true"
 	" ORDER BY t.task_id"
 	" ON CONFLICT (task_id, shard_key) WHERE state = 'pending' DO UPDATE SET"
-	"  workflow_step_id = excluded.workflow_step_id, reason = excluded.reason,"
-	"  snapshot = excluded.snapshot, notes = coalesce(excluded.notes, dead_letters.notes)"
+	"  workflow_step_id = coalesce(excluded.workflow_step_id, dead_letters.workflow_step_id),"
+	"  reason = CASE WHEN excluded.reason = 'manual' THEN dead_letters.reason ELSE excluded.reason END,"
+	"  snapshot = dead_letters.snapshot || excluded.snapshot,"
+	"  notes = coalesce(excluded.notes, dead_letters.notes)"
 	" RETURNING dead_letter_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT_RETURNING,
