@@ -122,8 +122,8 @@ mark_stale(struct varlena *details)
 static void
 end_in_error(const TcHeldTask *held, const TcStaleTask *stale)
 {
-	TcTaskMove	start = {stale->task_id, TC_TASK_PENDING, TC_TASK_IN_PROGRESS};
-	TcTaskMove	end = {stale->task_id, TC_TASK_IN_PROGRESS, TC_TASK_ERROR};
+	TcTaskMove	start = {.task_id = stale->task_id, .from = TC_TASK_PENDING, .to = TC_TASK_IN_PROGRESS};
+	TcTaskMove	end = {.task_id = stale->task_id, .from = TC_TASK_IN_PROGRESS, .to = TC_TASK_ERROR};
 	struct varlena *metadata = mark_stale(stale->details);
 
 	stop_steps(held, stale->explanation);
