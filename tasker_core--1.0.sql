@@ -121,6 +121,37 @@ COMMENT ON TABLE tasker.lanes IS 'what claims choose by: template, queue and eff
 COMMENT ON COLUMN tasker.lanes.priority IS 'priority of the task plus that of the step, clamped to smallint';
 
 -- ---------------------------------------------------------------------------
+-- The order of events.  A row that stands for an event (docs/events.md) carries
+-- event_xact and event_seq, from these defaults; read_events sorts by them.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.event_xact() RETURNS bigint
+	AS 'MODULE_PATHNAME', 'tasker_event_xact' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.event_xact() IS
+	'default of the columns event_xact: the id of this transaction, behind the number of the epoch (epoch * 2^48 + id). Notes a new epoch when there is none for this server yet. For the tables of tasker_core alone';
+
+CREATE FUNCTION tasker.event_seq() RETURNS int
+	AS 'MODULE_PATHNAME', 'tasker_event_seq' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.event_seq() IS
+	'default of the columns event_seq: counts the rows of this transaction from 1. For the tables of tasker_core alone';
+
+-- Where transaction ids mean what they mean.  Written with the first event after
+-- the database came to another server (dump and restore), or the server to
+-- another history (failover).  Transactions that do so at the same time write
+-- the same row, each its own, so that none waits for another.
+CREATE TABLE tasker.event_epochs (
+	epoch				int NOT NULL CHECK (epoch BETWEEN 1 AND 32767),
+	system_identifier	bigint NOT NULL,
+	database_oid		bigint NOT NULL,
+	timeline			int NOT NULL,
+	started_at			timestamptz NOT NULL
+);
+
+COMMENT ON TABLE tasker.event_epochs IS 'which server''s transaction ids the events of each epoch carry; a row an epoch, or a few equal ones';
+
+-- ---------------------------------------------------------------------------
 -- Tasks and their live steps.
 --
 -- Every task-keyed table carries shard_key = task_id % shard_count, last in its
@@ -160,6 +191,8 @@ CREATE TABLE tasker.tasks (
 	parent_correlation_id	uuid,
 	created_by				text NOT NULL,
 	created_as				text,
+	event_xact				bigint NOT NULL DEFAULT tasker.event_xact(),
+	event_seq				int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, shard_key)
 ) WITH (fillfactor = 40);
 
@@ -227,6 +260,8 @@ CREATE TABLE tasker.step_attempts (
 	backoff_request_seconds	int,
 	recorded_by				text NOT NULL,
 	recorded_as				text,
+	event_xact				bigint NOT NULL DEFAULT tasker.event_xact(),
+	event_seq				int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, step_no, attempt_no, shard_key)
 );
 
@@ -255,6 +290,8 @@ CREATE TABLE tasker.step_moves (
 	metadata		jsonb,
 	recorded_by		text NOT NULL,
 	recorded_as		text,
+	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
+	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, step_no, move_id, shard_key)
 );
 
@@ -275,6 +312,8 @@ CREATE TABLE tasker.task_transitions (
 	metadata		jsonb,
 	recorded_by		text NOT NULL,
 	recorded_as		text,
+	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
+	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, transition_id, shard_key)
 );
 
@@ -291,6 +330,8 @@ CREATE TABLE tasker.task_pauses (
 	reason			text,
 	recorded_by		text NOT NULL,
 	recorded_as		text,
+	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
+	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, pause_id, shard_key)
 );
 
@@ -348,6 +389,42 @@ CREATE TABLE tasker.maintenance (
 ) WITH (fillfactor = 50);
 
 COMMENT ON TABLE tasker.maintenance IS 'how far run_maintenance has come in its round over the live tasks of each shard, and when it last ran';
+
+-- ---------------------------------------------------------------------------
+-- Events of one's own, and the order of all.
+-- ---------------------------------------------------------------------------
+
+CREATE SEQUENCE tasker.domain_event_id_seq AS bigint;
+
+-- shard_key is that of the task; without one it spreads by event_id.
+CREATE TABLE tasker.domain_events (
+	event_id		bigint NOT NULL DEFAULT nextval('tasker.domain_event_id_seq'),
+	shard_key		int NOT NULL,
+	name			text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 100),
+	task_id			bigint,
+	step_no			int,
+	payload			jsonb NOT NULL,
+	published_at	timestamptz NOT NULL,
+	recorded_by		text NOT NULL,
+	recorded_as		text,
+	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
+	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
+	PRIMARY KEY (event_id, shard_key),
+	CHECK (step_no IS NULL OR task_id IS NOT NULL)
+);
+
+COMMENT ON TABLE tasker.domain_events IS 'what publish_event was given; append-only';
+COMMENT ON COLUMN tasker.domain_events.event_xact IS 'place in the order of events: the transaction that wrote the row, behind the number of the epoch';
+COMMENT ON COLUMN tasker.domain_events.event_seq IS 'place in the order of events within that transaction';
+
+-- Rows arrive in this order, so each index grows at its right end; no update
+-- touches its columns.
+CREATE INDEX tasks_event_idx ON tasker.tasks (event_xact, event_seq);
+CREATE INDEX task_transitions_event_idx ON tasker.task_transitions (event_xact, event_seq);
+CREATE INDEX task_pauses_event_idx ON tasker.task_pauses (event_xact, event_seq);
+CREATE INDEX step_attempts_event_idx ON tasker.step_attempts (event_xact, event_seq);
+CREATE INDEX step_moves_event_idx ON tasker.step_moves (event_xact, event_seq);
+CREATE INDEX domain_events_event_idx ON tasker.domain_events (event_xact, event_seq);
 
 -- ---------------------------------------------------------------------------
 -- Workers.
@@ -732,6 +809,31 @@ COMMENT ON FUNCTION tasker.run_maintenance(int) IS
 	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and schedules whose time came, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day. At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
 
 -- ---------------------------------------------------------------------------
+-- Functions: events.  They lock nothing.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.publish_event(name text, payload jsonb DEFAULT '{}', task_id bigint DEFAULT NULL,
+	workflow_step_id bigint DEFAULT NULL) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'tasker_publish_event' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.publish_event(text, jsonb, bigint, bigint) IS
+	'stores an event of one''s own in this transaction, for read_events, and notifies tasker_events of its name and ids (tasker_core.notify tasks or steps); a workflow_step_id names the task too. Returns the event''s id. Errors: 22004 null name, 22023 name not allowed or a step of another task, TC002 unknown task, TC003 unknown step, TC023 payload too large';
+
+CREATE FUNCTION tasker.read_events(after text DEFAULT NULL, max_events int DEFAULT 100, pattern text DEFAULT '*')
+	RETURNS TABLE (cursor text, name text, task_id bigint, workflow_step_id bigint, payload jsonb, occurred_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_read_events' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION tasker.read_events(text, int, text) IS
+	'the events after a cursor (NULL: from the first), oldest first, of names that match the pattern, in which * stands for any characters. Whoever goes on from the last cursor it got misses none and gets none twice: events come in an order that later commits do not change, so those behind the oldest transaction still running are held back (events_lag). Errors: 22023 no cursor, one ahead of this database, or an empty pattern, TC023 more than 10000 events';
+
+CREATE FUNCTION tasker.events_lag()
+	RETURNS TABLE (head text, xmin xid8, held_back_by int, prepared_as text, since timestamptz, oldest_waiting_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_events_lag' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.events_lag() IS
+	'how far read_events can read: head is the cursor of a reader that has read everything; xmin the oldest transaction still running, which holds back what was written since it began. held_back_by is its process (or prepared_as its name), in whichever database, and since when it runs, where the owner of tasker_core may see it; oldest_waiting_at is the time of the oldest event that is committed and cannot be read yet, null when there is none';
+
+-- ---------------------------------------------------------------------------
 -- Functions: arithmetic.
 -- ---------------------------------------------------------------------------
 
@@ -834,6 +936,8 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.step_attempts', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_moves', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transitions', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_pauses', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.domain_events', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.event_epochs', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.idempotency_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letters', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.maintenance', '');
@@ -847,6 +951,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transition_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_pause_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letter_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.domain_event_id_seq', '');
 
 -- ---------------------------------------------------------------------------
 -- Owner and privileges: whoever installs the extension owns it, and nobody else
@@ -865,6 +970,8 @@ ALTER TABLE tasker.step_attempts OWNER TO @extowner@;
 ALTER TABLE tasker.step_moves OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
 ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
+ALTER TABLE tasker.domain_events OWNER TO @extowner@;
+ALTER TABLE tasker.event_epochs OWNER TO @extowner@;
 ALTER TABLE tasker.idempotency_keys OWNER TO @extowner@;
 ALTER TABLE tasker.dead_letters OWNER TO @extowner@;
 ALTER TABLE tasker.maintenance OWNER TO @extowner@;
@@ -879,6 +986,7 @@ ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.dead_letter_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.domain_event_id_seq OWNER TO @extowner@;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tasker FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO @extowner@ WITH GRANT OPTION;

@@ -50,7 +50,7 @@ tc_guc_init(void)
 {
 	DefineCustomEnumVariable("tasker_core.notify",
 							 "What notifications are sent for.",
-							 "off, ready (channel tasker_ready), tasks (and task events on tasker_events), "
+							 "off, ready (channel tasker_ready), tasks (and task events and published ones on tasker_events), "
 							 "steps (and step events). Anyone may lower it, superusers may raise it.",
 							 &tc_guc_notify, TC_NOTIFY_TASKS, notify_levels,
 							 PGC_USERSET, 0, check_notify, NULL, NULL);

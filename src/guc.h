@@ -10,7 +10,7 @@ typedef enum TcNotifyLevel
 {
 	TC_NOTIFY_OFF,
 	TC_NOTIFY_READY,			/* tasker_ready: a namespace has work */
-	TC_NOTIFY_TASKS,			/* and task.* on tasker_events */
+	TC_NOTIFY_TASKS,			/* and task.* and published events on tasker_events */
 	TC_NOTIFY_STEPS				/* and step.* on tasker_events */
 } TcNotifyLevel;
 

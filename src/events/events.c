@@ -10,7 +10,9 @@
 
 #include "commands/async.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -23,18 +25,6 @@
 /* A listener that idles in a transaction keeps the queue from being emptied. */
 #define QUEUE_TOO_FULL 0.5
 #define QUEUE_CHECK_INTERVAL USECS_PER_SEC
-
-static const char *const task_event_names[] = {
-#define X(id, name) name,
-	TC_TASK_EVENTS(X)
-#undef X
-};
-
-static const char *const step_event_names[] = {
-#define X(id, name) name,
-	TC_STEP_EVENTS(X)
-#undef X
-};
 
 /*
  * A full queue makes every NOTIFY fail, and with it the transaction that
@@ -69,23 +59,46 @@ wanted(TcNotifyLevel level)
 	return tc_guc_notify >= level && queue_has_room();
 }
 
-void
-tc_event_task(TcTaskEvent event, int64 task_id)
+/*
+ * Ids only, and a name: at most 200 bytes, and valid JSON whatever the name.
+ */
+static void
+notify_event(const char *name, int64 task_id, int32 step_no)
 {
-	if (wanted(TC_NOTIFY_TASKS))
-		Async_Notify(CHANNEL_EVENTS,
-					 psprintf("{\"event\": \"%s\", \"task_id\": " INT64_FORMAT "}",
-							  task_event_names[event], task_id));
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"event\": ");
+	escape_json(&payload, name);
+	if (task_id != 0)
+		appendStringInfo(&payload, ", \"task_id\": " INT64_FORMAT, task_id);
+	if (step_no != 0)
+		appendStringInfo(&payload, ", \"workflow_step_id\": " INT64_FORMAT,
+						 tc_step_id(task_id, step_no));
+	appendStringInfoChar(&payload, '}');
+	Async_Notify(CHANNEL_EVENTS, payload.data);
+	pfree(payload.data);
 }
 
 void
-tc_event_step(TcStepEvent event, int64 task_id, int32 step_no)
+tc_event_task(TcEvent event, int64 task_id)
+{
+	if (wanted(TC_NOTIFY_TASKS))
+		notify_event(tc_event_name(event), task_id, 0);
+}
+
+void
+tc_event_step(TcEvent event, int64 task_id, int32 step_no)
 {
 	if (wanted(TC_NOTIFY_STEPS))
-		Async_Notify(CHANNEL_EVENTS,
-					 psprintf("{\"event\": \"%s\", \"task_id\": " INT64_FORMAT
-							  ", \"workflow_step_id\": " INT64_FORMAT "}",
-							  step_event_names[event], task_id, tc_step_id(task_id, step_no)));
+		notify_event(tc_event_name(event), task_id, step_no);
+}
+
+void
+tc_event_published(const char *name, int64 task_id, int32 step_no)
+{
+	if (wanted(TC_NOTIFY_TASKS))
+		notify_event(name, task_id, step_no);
 }
 
 void

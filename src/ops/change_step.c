@@ -283,7 +283,13 @@ settle_task(Change *change, const TcChangeRequest *request)
 	if (view->task.state == TC_TASK_ERROR)
 		tc_dead_letter_settle(view->task.task_id, TC_DEAD_LETTER_MANUALLY_RESOLVED, request->reason);
 	if (view->task.state != TC_TASK_IN_PROGRESS)
+	{
+		TcEvent		event = view->task.state == TC_TASK_ERROR ? TC_EVENT_TASK_RETRIED
+			: TC_EVENT_TASK_STARTED;
+
 		move_task(&view->task, TC_TASK_IN_PROGRESS, request);
+		tc_event_task(event, view->task.task_id);
+	}
 	if (all_cancelled(view))
 	{
 		tc_queue_clear(view->task.task_id);
@@ -303,12 +309,23 @@ announce(const Change *change)
 	{
 		const TcStepMove *move = &change->moves[i];
 
-		if (move->to == TC_STEP_SKIPPED)
-			tc_event_step(TC_EVENT_STEP_SKIPPED, move->key.task_id, move->key.step_no);
-		else if (move->to == TC_STEP_CANCELLED)
-			tc_event_step(TC_EVENT_STEP_CANCELLED, move->key.task_id, move->key.step_no);
-		else if (move->to == TC_STEP_RESOLVED_MANUALLY)
-			tc_event_step(TC_EVENT_STEP_RESOLVED_MANUALLY, move->key.task_id, move->key.step_no);
+		switch (move->to)
+		{
+			case TC_STEP_PENDING:
+				tc_event_step(TC_EVENT_STEP_RESET, move->key.task_id, move->key.step_no);
+				break;
+			case TC_STEP_SKIPPED:
+				tc_event_step(TC_EVENT_STEP_SKIPPED, move->key.task_id, move->key.step_no);
+				break;
+			case TC_STEP_CANCELLED:
+				tc_event_step(TC_EVENT_STEP_CANCELLED, move->key.task_id, move->key.step_no);
+				break;
+			case TC_STEP_RESOLVED_MANUALLY:
+				tc_event_step(TC_EVENT_STEP_RESOLVED_MANUALLY, move->key.task_id, move->key.step_no);
+				break;
+			default:
+				break;
+		}
 	}
 	if (change->readied > 0 && view->task.paused_at == TC_NO_TIME)
 		tc_event_ready(view->template->namespace_name);

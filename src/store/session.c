@@ -55,7 +55,7 @@ static Oid	templates_relid = InvalidOid;
 static Oid	tables_owner = InvalidOid;
 static int32 shard_count = 1;
 
-/* This transaction added templates or lanes: a rollback makes caches stale. */
+/* This transaction added what caches hold: a rollback makes them stale. */
 static bool added_in_transaction = false;
 
 static TcPlan plan_extension_version = {
@@ -81,7 +81,8 @@ relcache_changed(Datum arg, Oid relid)
 static void
 transaction_ended(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT && added_in_transaction)
+	/* a prepared transaction may still be rolled back, by anyone */
+	if ((event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) && added_in_transaction)
 		generation++;
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
 		added_in_transaction = false;
@@ -113,9 +114,15 @@ tc_cache_generation(void)
 }
 
 void
-tc_cache_invalidate(void)
+tc_cache_note_addition(void)
 {
 	added_in_transaction = true;
+}
+
+void
+tc_cache_invalidate(void)
+{
+	tc_cache_note_addition();
 	CacheInvalidateRelcacheByRelid(templates_relid);
 }
 

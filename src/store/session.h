@@ -40,12 +40,16 @@ extern int32 tc_shard_count(void);
 
 /*
  * Registers a relcache callback: counts up whenever templates or lanes were
- * added by anyone, a transaction of this backend rolled back, or the extension
- * was dropped.  Caches built under an older generation are stale.
+ * added by anyone, a transaction of this backend that added something rolled
+ * back, or the extension was dropped.  Caches built under an older generation
+ * are stale.
  */
 extern uint64 tc_cache_generation(void);
 
-/* Tells every backend at commit that templates or lanes were added. */
+/* This transaction wrote what this backend caches: a rollback moves the generation on. */
+extern void tc_cache_note_addition(void);
+
+/* Besides, tells every backend at commit that templates or lanes were added. */
 extern void tc_cache_invalidate(void);
 
 #endif							/* TC_SESSION_H */
