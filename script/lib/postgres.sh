@@ -36,33 +36,48 @@ as_server() {
 # start_cluster [SETTING...]: a new cluster that listens on a socket in $WORK only, where nobody
 # but its owner and root can reach it; so it asks for no password. Points libpq's environment at it.
 start_cluster() {
-  local setting
   CLUSTER=$WORK/cluster
   on_exit stop_cluster
-  mkdir -m 700 "$CLUSTER"
-  if ((EUID == 0)); then
-    id "${SERVER_USER:-postgres}" >/dev/null 2>&1 ||
-      die "root needs another user to run PostgreSQL as: no user \"${SERVER_USER:-postgres}\"; name one in SERVER_USER"
-    chown "${SERVER_USER:-postgres}" "$CLUSTER"
-  fi
-  as_server mkdir -m 700 "$CLUSTER/socket"
-  logged "$WORK/initdb.log" as_server "$SERVER_BIN/initdb" -D "$CLUSTER/data" \
-    -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync
-  for setting in "listen_addresses = ''" "unix_socket_directories = '$CLUSTER/socket'" "$@"; do
-    printf '%s\n' "$setting"
-  done | as_server tee -a "$CLUSTER/data/postgresql.conf" >/dev/null
-  if ! logged "$WORK/pg_ctl.log" as_server "$SERVER_BIN/pg_ctl" -D "$CLUSTER/data" \
-    -l "$CLUSTER/server.log" -w start; then
-    tail -n 20 "$CLUSTER/server.log" >&2
-    return 1
-  fi
-  forget_libpq_environment
+  forget_libpq_environment            # the server would take its port from there, too
+  run_cluster "$CLUSTER" "$@"
   export PGHOST=$CLUSTER/socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
 }
 
-stop_cluster() {
-  if [[ -f ${CLUSTER:-}/data/postmaster.pid ]]; then
-    as_server "$SERVER_BIN/pg_ctl" -D "$CLUSTER/data" -m immediate -w stop >/dev/null 2>&1 || true
+# start_other_cluster [SETTING...]: a second one, for tests that need two servers.
+start_other_cluster() {
+  OTHER_CLUSTER=$WORK/other_cluster
+  on_exit stop_other_cluster
+  run_cluster "$OTHER_CLUSTER" "$@"
+}
+
+run_cluster() { # run_cluster DIRECTORY [SETTING...]
+  local directory=$1 setting
+  shift
+  mkdir -m 700 "$directory"
+  if ((EUID == 0)); then
+    id "${SERVER_USER:-postgres}" >/dev/null 2>&1 ||
+      die "root needs another user to run PostgreSQL as: no user \"${SERVER_USER:-postgres}\"; name one in SERVER_USER"
+    chown "${SERVER_USER:-postgres}" "$directory"
+  fi
+  as_server mkdir -m 700 "$directory/socket"
+  logged "$WORK/initdb.log" as_server "$SERVER_BIN/initdb" -D "$directory/data" \
+    -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync
+  for setting in "listen_addresses = ''" "unix_socket_directories = '$directory/socket'" "$@"; do
+    printf '%s\n' "$setting"
+  done | as_server tee -a "$directory/data/postgresql.conf" >/dev/null
+  if ! logged "$WORK/pg_ctl.log" as_server "$SERVER_BIN/pg_ctl" -D "$directory/data" \
+    -l "$directory/server.log" -w start; then
+    tail -n 20 "$directory/server.log" >&2
+    return 1
+  fi
+}
+
+stop_cluster() { halt_cluster "${CLUSTER:-}"; }
+stop_other_cluster() { halt_cluster "${OTHER_CLUSTER:-}"; }
+
+halt_cluster() { # halt_cluster DIRECTORY
+  if [[ -f $1/data/postmaster.pid ]]; then
+    as_server "$SERVER_BIN/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null 2>&1 || true
   fi
 }
 
@@ -74,7 +89,7 @@ forget_libpq_environment() {
   done
 }
 
-# cluster_url DATABASE
+# cluster_url DATABASE [SOCKET_DIRECTORY]
 cluster_url() {
-  printf 'postgresql:///%s?host=%s&port=%s&user=%s' "$1" "$PGHOST" "$PGPORT" "$PGUSER"
+  printf 'postgresql:///%s?host=%s&port=%s&user=%s' "$1" "${2:-$PGHOST}" "$PGPORT" "$PGUSER"
 }
