@@ -52,7 +52,7 @@ SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('w
 SELECT status FROM tasker.complete_step(:step, :token, '2');
 RESET tasker_core.notify;
 CALL pg_temp.settle();
-SELECT name, task_id = :t AS same_task, workflow_step_id - :t * 1000000 AS step_no FROM tasker.read_events(:'start') WHERE task_id = :t;
+SELECT name, task_id = :t AS same_task, workflow_step_id - :t * 1000000::bigint AS step_no FROM tasker.read_events(:'start') WHERE task_id = :t;
 
 -- the payload says what happened, not the data
 SELECT payload - 'correlation_id' AS payload FROM tasker.read_events(:'start', pattern => 'task.created') WHERE task_id = :t;
@@ -73,8 +73,8 @@ SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('w
 SELECT step_state, task_state FROM tasker.fail_step(:step, :token, '{}', false);
 SELECT tasker.retry_task(:t, 'once more');
 SELECT tasker.pause_task(:t, 'lunch'), tasker.resume_task(:t);
-SELECT steps_ready FROM tasker.resolve_step(:t * 1000000 + 1, '1');
-SELECT task_state FROM tasker.skip_step(:t * 1000000 + 2);
+SELECT steps_ready FROM tasker.resolve_step(:t * 1000000::bigint + 1, '1');
+SELECT task_state FROM tasker.skip_step(:t * 1000000::bigint + 2);
 CALL pg_temp.settle();
 SELECT * FROM pg_temp.story(:'start', :t);
 SELECT payload->>'reason' AS reason FROM tasker.read_events(:'start') WHERE task_id = :t AND name IN ('task.retried', 'task.paused');
@@ -82,19 +82,27 @@ SELECT payload->>'reason' AS reason FROM tasker.read_events(:'start') WHERE task
 -- Reset; cancelled with a step in a worker's hands, the one never claimed is no event of its own.
 SELECT task_id AS t FROM tasker.create_task('pair', namespace => 'events') \gset
 SELECT count(*) FROM tasker.claim_steps('w', 1, '{events}');
-SELECT task_state FROM tasker.reset_step(:t * 1000000 + 1);
+SELECT task_state FROM tasker.reset_step(:t * 1000000::bigint + 1);
 SELECT count(*) FROM tasker.claim_steps('w', 1, '{events}');
 SELECT tasker.cancel_task(:t);
 CALL pg_temp.settle();
 SELECT * FROM pg_temp.story(:'start', :t);
 -- A cancelled step takes those behind it along.
 SELECT task_id AS t FROM tasker.create_task('pair', namespace => 'events') \gset
-SELECT tasker.transition_step(:t * 1000000 + 1, 'cancelled');
+SELECT tasker.transition_step(:t * 1000000::bigint + 1, 'cancelled');
 SELECT task_id AS t2 FROM tasker.create_task('pair', namespace => 'events') \gset
 SELECT tasker.transition_task(:t2, 'resolved_manually');
 CALL pg_temp.settle();
 SELECT * FROM pg_temp.story(:'start', :t);
 SELECT * FROM pg_temp.story(:'start', :t2);
+
+-- fail_fast stops what is in a worker's hands.
+SELECT name FROM tasker.register_task_template('{"name": "fast", "namespace": "events", "on_failure": "fail_fast", "steps": [{"name": "a"}, {"name": "b"}]}');
+SELECT task_id AS t FROM tasker.create_task('fast', namespace => 'events') \gset
+SELECT count(*) FROM tasker.claim_steps('w', 2, '{events}');
+SELECT task_state FROM tasker.step_queue q, tasker.fail_step(:t * 1000000::bigint + 1, q.claim_token, '1', false) WHERE q.task_id = :t AND q.step_no = 1;
+CALL pg_temp.settle();
+SELECT * FROM pg_temp.story(:'start', :t);
 
 -- A lease that runs out; the last one is two events, and a cursor tells them apart.
 SELECT task_id AS t FROM tasker.create_task('pair', namespace => 'events') \gset
@@ -127,11 +135,11 @@ SELECT count(*) FROM tasker.read_events(:'start', 10000) WHERE task_id = :t OR n
 SELECT task_id AS t FROM tasker.create_task('pair', namespace => 'events') \gset
 SELECT tasker.publish_event('events.plain') AS first_id \gset
 SELECT tasker.publish_event('events.of task', '{"n": 1}', :t) - :first_id AS later;
-SELECT tasker.publish_event('events.of_step', 'null', workflow_step_id => :t * 1000000 + 2) - :first_id AS later;
-SELECT tasker.publish_event('events.both', NULL, :t, :t * 1000000 + 2) - :first_id AS later;
+SELECT tasker.publish_event('events.of_step', 'null', workflow_step_id => :t * 1000000::bigint + 2) - :first_id AS later;
+SELECT tasker.publish_event('events.both', NULL, :t, :t * 1000000::bigint + 2) - :first_id AS later;
 SELECT tasker.publish_event('events.größe.' || repeat('x', 85), '[1]') - :first_id AS later;
 CALL pg_temp.settle();
-SELECT name, task_id = :t AS of_task, workflow_step_id - :t * 1000000 AS step_no, payload, occurred_at <= clock_timestamp() AS timed
+SELECT name, task_id = :t AS of_task, workflow_step_id - :t * 1000000::bigint AS step_no, payload, occurred_at <= clock_timestamp() AS timed
 FROM tasker.read_events(:'start', pattern => 'events.*');
 SELECT count(*) AS on_record, count(*) FILTER (WHERE recorded_by = session_user AND recorded_as IS NULL) AS by_me FROM tasker.domain_events WHERE name LIKE 'events.%';
 
@@ -142,8 +150,8 @@ SELECT pg_temp.refusal('tasker.publish_event(NULL)');
 SELECT pg_temp.refusal('tasker.publish_event(''x'', task_id => 9000000000)');
 SELECT pg_temp.refusal('tasker.publish_event(''x'', task_id => -1)');
 SELECT pg_temp.refusal('tasker.publish_event(''x'', workflow_step_id => 9000000000000001)');
-SELECT replace(pg_temp.refusal(format('tasker.publish_event(''x'', workflow_step_id => %s)', :t * 1000000 + 3)), :'t', 'T');
-SELECT replace(pg_temp.refusal(format('tasker.publish_event(''x'', task_id => %s, workflow_step_id => %s)', :t, (:t - 1) * 1000000 + 1)), (:t - 1)::text, 'S') LIKE '22023 workflow_step_id is not a step of task_id - Step S000001 is of task S, not of task %' AS refused;
+SELECT replace(pg_temp.refusal(format('tasker.publish_event(''x'', workflow_step_id => %s)', :t * 1000000::bigint + 3)), :'t', 'T');
+SELECT replace(pg_temp.refusal(format('tasker.publish_event(''x'', task_id => %s, workflow_step_id => %s)', :t, (:t - 1) * 1000000::bigint + 1)), (:t - 1)::text, 'S') LIKE '22023 workflow_step_id is not a step of task_id - Step S000001 is of task S, not of task %' AS refused;
 SELECT pg_temp.refusal('tasker.publish_event(''x'', workflow_step_id => 0)');
 SET tasker_core.max_payload_size = 1;
 SELECT pg_temp.refusal('tasker.publish_event(''x'', to_jsonb(repeat(''y'', 2000)))') LIKE 'TC023 %' AS refused;
@@ -215,7 +223,7 @@ SELECT name FROM tasker.read_events(:'start');
 -- what was heard is read back from there.
 \set heard 'results/events.heard'
 CREATE FUNCTION pg_temp.heard(notifications text, t bigint) RETURNS TABLE (name text, task text, step bigint, short boolean) LANGUAGE sql AS $$
-	SELECT j ->> 'event', CASE WHEN (j ->> 'task_id')::bigint = t THEN 'T' ELSE j ->> 'task_id' END, (j ->> 'workflow_step_id')::bigint - t * 1000000,
+	SELECT j ->> 'event', CASE WHEN (j ->> 'task_id')::bigint = t THEN 'T' ELSE j ->> 'task_id' END, (j ->> 'workflow_step_id')::bigint - t * 1000000::bigint,
 		octet_length(m[1]) <= 200
 	FROM regexp_matches(notifications, 'with payload "(.*?)" received from server process with PID \d+\.', 'g') WITH ORDINALITY AS n(m, i), LATERAL (SELECT m[1]::jsonb) p(j)
 	ORDER BY i $$;
@@ -224,7 +232,7 @@ LISTEN tasker_events;
 -- name and ids, no payload; equal ones once; from level tasks on
 \o :heard
 BEGIN;
-SELECT tasker.publish_event('events.told', '{"n": 1}'), tasker.publish_event('events.told', '{"n": 2}'), tasker.publish_event('events.told', '1', :t), tasker.publish_event('events.told', '1', :t, :t * 1000000 + 2);
+SELECT tasker.publish_event('events.told', '{"n": 1}'), tasker.publish_event('events.told', '{"n": 2}'), tasker.publish_event('events.told', '1', :t), tasker.publish_event('events.told', '1', :t, :t * 1000000::bigint + 2);
 COMMIT;
 SET tasker_core.notify = steps;
 SELECT tasker.publish_event('events.' || repeat('ß', 46));

@@ -48,6 +48,7 @@ static const TcEventRule rules[] = {
 	{TC_SOURCE_STEP_MOVES, "retry_task>pending", {TC_EVENT_STEP_RESET}},
 	{TC_SOURCE_STEP_MOVES, "cancel>cancelled", {TC_EVENT_STEP_CANCELLED}},
 	{TC_SOURCE_STEP_MOVES, "cascade>cancelled", {TC_EVENT_STEP_CANCELLED}},
+	{TC_SOURCE_STEP_MOVES, "cascade>pending", {TC_EVENT_STEP_CANCELLED}},	/* fail_fast */
 	{TC_SOURCE_STEP_MOVES, "skip>skipped", {TC_EVENT_STEP_SKIPPED}},
 	{TC_SOURCE_STEP_MOVES, "cascade>skipped", {TC_EVENT_STEP_SKIPPED}},
 	{TC_SOURCE_STEP_MOVES, "resolve>resolved_manually", {TC_EVENT_STEP_RESOLVED_MANUALLY}},

@@ -114,8 +114,8 @@ test_rows(void)
 	tap_is_text(kinds[0], "failed>error", "one that failed for good");
 	tap_is_text(kinds[1], "lease_expired>error", "and one that was lost as the last");
 	tap_is_int(tc_event_kinds(TC_SOURCE_TASKS, "step.*", kinds), 0, "step.* asks for no task");
-	tap_is_int(tc_event_kinds(TC_SOURCE_STEP_MOVES, "step.cancelled", kinds), 2,
-			   "step.cancelled asks for cancelled steps and those cancelled with them");
+	tap_is_int(tc_event_kinds(TC_SOURCE_STEP_MOVES, "step.cancelled", kinds), 3,
+			   "step.cancelled asks for cancelled steps, and those cancelled with them or by fail_fast");
 }
 
 /* ---- cursors -------------------------------------------------------------- */
