@@ -29,6 +29,7 @@ typedef struct LaneCache
 
 static LaneCache *cache = NULL;
 
+/* The snapshot of a transaction would hide what others added since, and so would the cache. */
 static TcPlan plan_load = {
 	.sql =
 	"SELECT l.lane_id, l.named_task_id, n.name, t.name, t.version, l.queue, l.task_priority, l.priority::int"
@@ -36,7 +37,7 @@ static TcPlan plan_load = {
 	" JOIN tasker.named_tasks t ON t.named_task_id = l.named_task_id"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
 	" ORDER BY l.priority DESC, l.lane_id",
-	.kind = TC_WRITE,
+	.kind = TC_LATEST,
 	.expect = SPI_OK_SELECT,
 };
 

@@ -19,6 +19,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "store/plans.h"
@@ -64,7 +65,11 @@ tc_plan_run(TcPlan *plan, Datum *values, const char *nulls)
 	plan_for_large_tables = plan->kind != TC_REPORT;
 	if (plan->plan == NULL)
 		plan_prepare(plan);
-	result = SPI_execute_plan(plan->plan, values, nulls, plan->kind != TC_WRITE, 0);
+	if (plan->kind == TC_LATEST)
+		result = SPI_execute_snapshot(plan->plan, values, nulls, GetLatestSnapshot(),
+									  InvalidSnapshot, false, true, 0);
+	else
+		result = SPI_execute_plan(plan->plan, values, nulls, plan->kind != TC_WRITE, 0);
 	plan_for_large_tables = false;
 	MemoryContextSwitchTo(caller);	/* SPI leaves us in a context of its own */
 

@@ -19,13 +19,15 @@
  * How a statement reads.  TC_READ runs under the caller's snapshot, so that
  * several such statements in one call see one state of the database; it does
  * not see what the same call wrote.  TC_WRITE takes a new snapshot: what was
- * locked before is seen in its latest version.  TC_REPORT reads like TC_READ,
- * but whole tables: it is planned anew each time, for the tables as they are.
+ * locked before is seen in its latest version.  TC_LATEST does so in every
+ * isolation level.  TC_REPORT reads like TC_READ, but whole tables: it is planned
+ * anew each time, for the tables as they are.
  */
 typedef enum TcPlanKind
 {
 	TC_READ,
 	TC_WRITE,
+	TC_LATEST,
 	TC_REPORT
 } TcPlanKind;
 
