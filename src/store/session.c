@@ -32,9 +32,15 @@
 
 #define SAFE_SEARCH_PATH "pg_catalog, pg_temp"
 
-/* One bracket; the next tc_session_begin() overwrites what an error left here. */
-static struct
+/*
+ * One bracket.  A trigger that the owner put on a table may call us within it:
+ * then the outer one is kept, and its end still gives back the caller's rights.
+ */
+typedef struct Session
 {
+	bool		open;
+	int			nest_level;		/* of the subtransaction it began in */
+	struct Session *outer;
 	MemoryContext caller_context;
 	Oid			caller;
 	int			caller_sec_context;
@@ -42,7 +48,9 @@ static struct
 	TimestampTz now;
 	const char *session_role;
 	const char *acting_role;
-} session;
+} Session;
+
+static Session session;
 
 /*
  * What this backend knows of the installed extension.  Valid while
@@ -70,6 +78,36 @@ static TcPlan plan_shard_count = {
 	.expect = SPI_OK_SELECT,
 };
 
+/* In memory that outlives what an error frees before its bracket is closed. */
+static void
+open_bracket(void)
+{
+	Session    *outer = NULL;
+
+	if (session.open)
+	{
+		outer = MemoryContextAlloc(TopTransactionContext, sizeof(Session));
+		*outer = session;
+	}
+	memset(&session, 0, sizeof(session));
+	session.open = true;
+	session.nest_level = GetCurrentTransactionNestLevel();
+	session.outer = outer;
+}
+
+static void
+close_bracket(void)
+{
+	Session    *outer = session.outer;
+
+	session.open = false;
+	if (outer != NULL)
+	{
+		session = *outer;
+		pfree(outer);
+	}
+}
+
 /* May only flag: it runs where catalogs cannot be read. */
 static void
 relcache_changed(Datum arg, Oid relid)
@@ -85,7 +123,10 @@ transaction_ended(XactEvent event, void *arg)
 	if ((event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) && added_in_transaction)
 		generation++;
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+	{
 		added_in_transaction = false;
+		session.open = false;
+	}
 	tc_plans_reset();
 }
 
@@ -95,8 +136,11 @@ subtransaction_ended(SubXactEvent event, SubTransactionId my_subid,
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB && added_in_transaction)
 		generation++;
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		tc_plans_reset();
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (session.open && session.nest_level >= GetCurrentTransactionNestLevel())
+		close_bracket();
+	tc_plans_reset();
 }
 
 void
@@ -196,10 +240,9 @@ pin_search_path(void)
 void
 tc_session_begin(void)
 {
+	open_bracket();
 	session.caller_context = CurrentMemoryContext;
 	session.now = GetCurrentTimestamp() + (TimestampTz) (tc_guc_clock_offset * USECS_PER_SEC);
-	session.session_role = NULL;
-	session.acting_role = NULL;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -217,6 +260,7 @@ tc_session_end(void)
 	SetUserIdAndSecContext(session.caller, session.caller_sec_context);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
+	close_bracket();
 }
 
 MemoryContext
