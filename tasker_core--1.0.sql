@@ -492,7 +492,7 @@ CREATE FUNCTION tasker.create_tasks(requests jsonb)
 	AS 'MODULE_PATHNAME', 'tasker_create_tasks' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 
 COMMENT ON FUNCTION tasker.create_tasks(jsonb) IS
-	'create_task for each object of an array, whose keys are the names of create_task''s arguments; ordinal counts from 1. All or nothing. Errors: those of create_task, 22023 no array of objects or an unknown key, TC023 more than 10000';
+	'create_task for each object of an array, whose keys are the names of create_task''s arguments; ordinal counts from 1. All or nothing. A run_at without a time zone is UTC. Errors: those of create_task, 22023 no array of objects or an unknown key, TC023 more than 10000';
 
 CREATE FUNCTION tasker.create_task_from_definition(template jsonb, context jsonb DEFAULT '{}',
 	idempotency_key text DEFAULT NULL, priority int DEFAULT 0, run_at timestamptz DEFAULT NULL,

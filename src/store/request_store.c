@@ -2,12 +2,13 @@
  * request_store.c
  *	  Requests for tasks, as JSON.
  *
- * The server's own conversions make columns of the objects, so that a value is
- * accepted here if and only if create_task would accept it as text.
+ * The server's own conversions make columns of the objects, under settings of
+ * ours, so that one request means the same task whoever sends it.
  */
 #include "postgres.h"
 
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -88,6 +89,26 @@ static TcPlan plan_read = {
 	.argtypes = {JSONBOID},
 };
 
+static void
+set_for_now(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* "01/02/2030" and "2030-02-01 10:00" are the same moment under every DateStyle and TimeZone. */
+static uint64
+convert(Datum json)
+{
+	int			guc_level = NewGUCNestLevel();
+	uint64		n;
+
+	set_for_now("datestyle", "ISO, MDY");
+	set_for_now("timezone", "UTC");
+	n = tc_plan_run(&plan_read, &json, NULL);
+	AtEOXact_GUC(true, guc_level);
+	return n;
+}
+
 /* A JSON null for the context means that it was left out. */
 static const struct varlena *
 context_of(uint64 row)
@@ -129,7 +150,7 @@ tc_requests_read(const struct varlena *json, TcCreateRequest **requests)
 	int			n;
 
 	refuse_faults(value);
-	n = (int) tc_plan_run(&plan_read, &value, NULL);
+	n = (int) convert(value);
 	*requests = palloc0(sizeof(TcCreateRequest) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 		read_request(i, &(*requests)[i]);
