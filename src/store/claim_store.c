@@ -104,9 +104,9 @@ static TcPlan plan_find_exhausted = {
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.task_id, q.step_no FROM tasker.step_queue q"
 	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = 'c' AND q.visible_at <= $4"
-	"   AND " EXHAUSTED
+	"   AND " EXHAUSTED " AND ($6 = 0 OR q.task_id = $6)"
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $5) e"
-	" WHERE $6 = 0 OR e.task_id = $6 LIMIT $5",
+	" LIMIT $5",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 6,
