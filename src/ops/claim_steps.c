@@ -237,10 +237,10 @@ template_of(const TcClaim *claim)
 	return tc_template_get(claim->lane->named_task_id);
 }
 
-static int
+static int64
 count_parents(const Batch *batch)
 {
-	int			total = 0;
+	int64		total = 0;
 
 	for (int i = 0; i < batch->n; i++)
 		total += tc_dag_parent_count(&template_of(&batch->claims[i])->dag,

@@ -46,10 +46,10 @@ template_of(const TcQueueRow *row, const TcLane **lane)
 	return tc_template_get((*lane)->named_task_id);
 }
 
-static int
+static int64
 count_children(const TcQueueRow *parents, int n)
 {
-	int			total = 0;
+	int64		total = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -125,7 +125,7 @@ fold_joins(Children *children)
 static void
 collect_children(const TcQueueRow *parents, int n, Children *children)
 {
-	int			total = count_children(parents, n);
+	int64		total = count_children(parents, n);
 
 	children->ready = palloc(sizeof(ReadyChild) * Max(total, 1));
 	children->joins = palloc(sizeof(JoinCount) * Max(total, 1));
