@@ -248,6 +248,12 @@ tc_session_begin(void)
 		elog(ERROR, "SPI_connect failed");
 	become_owner();
 	pin_search_path();
+
+	/*
+	 * The server looks for messages when it locks a table; a second call in a
+	 * transaction has all its locks, and would miss lanes added meanwhile.
+	 */
+	AcceptInvalidationMessages();
 	if (known_generation != generation)
 		refresh_knowledge();
 }
