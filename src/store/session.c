@@ -246,14 +246,15 @@ tc_session_begin(void)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	become_owner();
-	pin_search_path();
 
 	/*
 	 * The server looks for messages when it locks a table; a second call in a
-	 * transaction has all its locks, and would miss lanes added meanwhile.
+	 * transaction has all its locks, and would miss lanes added meanwhile.  Before
+	 * anything is taken from what we know: the owner may be another by now.
 	 */
 	AcceptInvalidationMessages();
+	become_owner();
+	pin_search_path();
 	if (known_generation != generation)
 		refresh_knowledge();
 }
