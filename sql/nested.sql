@@ -12,6 +12,9 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO regress_tasker_nested;
 CREATE FUNCTION pg_temp.look_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM FROM tasker.get_task_execution_context(new.task_id);
+	IF new.reason = 'with another' THEN
+		PERFORM FROM tasker.create_task('one', namespace => 'nested', priority => 7);	-- a new lane
+	END IF;
 	BEGIN
 		PERFORM FROM tasker.reset_step(new.task_id * 1000000 + 2);	-- there is no such step
 	EXCEPTION WHEN OTHERS THEN NULL;
@@ -35,10 +38,14 @@ END $$;
 SELECT current_user;
 SELECT current_state FROM tasker.get_step_readiness_status(:t);
 SELECT step_name FROM tasker.claim_steps('nested_w', task_id => :t);
+SELECT task_id AS t2, step_count FROM tasker.create_task('one', namespace => 'nested', reason => 'with another') \gset
+\echo :step_count
 RESET ROLE;
 
 SELECT created_as FROM tasker.tasks WHERE task_id = :t;
 SELECT violation FROM tasker.verify_task(:t);
+SELECT violation FROM tasker.verify_task(:t2);
+SELECT step_name, priority FROM tasker.claim_steps('nested_w', 10, '{nested}');
 
 DROP TRIGGER look_again ON tasker.tasks;
 DROP OWNED BY regress_tasker_nested;

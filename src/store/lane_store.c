@@ -93,7 +93,8 @@ load_cache(void)
 
 /*
  * Complete before it is kept: an error while loading leaves the old cache.  The
- * old one goes with the caller's context, since a lane of it may still be in use.
+ * old one goes with the outermost caller's context, since a lane of it may still
+ * be in use.
  */
 static LaneCache *
 current_cache(void)
@@ -104,7 +105,7 @@ current_cache(void)
 		return cache;
 	fresh = load_cache();
 	if (cache != NULL)
-		MemoryContextSetParent(cache->context, tc_session_caller_context());
+		MemoryContextSetParent(cache->context, tc_session_outermost_context());
 	MemoryContextSetParent(fresh->context, TopMemoryContext);
 	cache = fresh;
 	return cache;

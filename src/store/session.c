@@ -42,6 +42,7 @@ typedef struct Session
 	int			nest_level;		/* of the subtransaction it began in */
 	struct Session *outer;
 	MemoryContext caller_context;
+	MemoryContext outermost_context;	/* the caller context of the outermost bracket */
 	Oid			caller;
 	int			caller_sec_context;
 	int			guc_level;		/* 0 = search_path was right already */
@@ -93,6 +94,8 @@ open_bracket(void)
 	session.open = true;
 	session.nest_level = GetCurrentTransactionNestLevel();
 	session.outer = outer;
+	session.caller_context = CurrentMemoryContext;
+	session.outermost_context = outer ? outer->outermost_context : CurrentMemoryContext;
 }
 
 static void
@@ -241,7 +244,6 @@ void
 tc_session_begin(void)
 {
 	open_bracket();
-	session.caller_context = CurrentMemoryContext;
 	session.now = GetCurrentTimestamp() + (TimestampTz) (tc_guc_clock_offset * USECS_PER_SEC);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -274,6 +276,12 @@ MemoryContext
 tc_session_caller_context(void)
 {
 	return session.caller_context;
+}
+
+MemoryContext
+tc_session_outermost_context(void)
+{
+	return session.outermost_context;
 }
 
 TimestampTz

@@ -23,6 +23,9 @@ extern void tc_session_end(void);
 /* The context that outlives the bracket: what the caller hands back belongs here. */
 extern MemoryContext tc_session_caller_context(void);
 
+/* One that outlives the brackets around this one too: for what they may still use. */
+extern MemoryContext tc_session_outermost_context(void);
+
 /* The role that logged in, and the one it acts as (NULL when it is the same). */
 extern const char *tc_session_role(void);
 extern const char *tc_session_acting_role(void);

@@ -5,8 +5,9 @@
  * The cache is one memory context: the compiled templates by id, and the ids by
  * name.  It is dropped as a whole when tc_cache_generation() has moved on since
  * it was begun, or when it has grown too big, and refilled on demand.  Compiled
- * templates may be in use then, so what is dropped goes to the caller's memory
- * context, which outlives the bracket and frees it soon after.
+ * templates may be in use then, so what is dropped goes to the memory
+ * context of the outermost caller, which outlives the bracket and frees it soon
+ * after.
  */
 #include "postgres.h"
 
@@ -284,7 +285,7 @@ drop_cache(void)
 	MemoryContext context = cache->context;
 
 	cache = NULL;
-	MemoryContextSetParent(context, tc_session_caller_context());
+	MemoryContextSetParent(context, tc_session_outermost_context());
 }
 
 static uint32
