@@ -32,3 +32,9 @@ SELECT * FROM pg_temp.run_at('infinity');
 \set VERBOSITY default
 SHOW DateStyle;
 SHOW TimeZone;
+
+-- tags are refused as create_task refuses them
+SELECT * FROM tasker.create_tasks('[{"name": "one", "namespace": "create_tasks", "tags": ["a"]}, {"name": "one", "namespace": "create_tasks", "tags": ["a", null]}]');
+SELECT * FROM tasker.create_tasks('[{"name": "one", "namespace": "create_tasks", "tags": [["a"], ["b"]]}]');
+SELECT ordinal, created FROM tasker.create_tasks('[{"name": "one", "namespace": "create_tasks", "tags": []}, {"name": "one", "namespace": "create_tasks", "tags": ["a", "b"]}]');
+SELECT tags FROM tasker.tasks WHERE named_task_id = (SELECT named_task_id FROM tasker.list_task_templates('create_tasks')) AND tags IS NOT NULL ORDER BY task_id;

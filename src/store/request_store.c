@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
@@ -122,6 +123,23 @@ context_of(uint64 row)
 	return context;
 }
 
+/* What create_task refuses in an array of its own. */
+static Datum
+tags_of(uint64 row)
+{
+	ArrayType  *tags = (ArrayType *) tc_row_varlena(row, 11);
+
+	if (tags != NULL && ARR_NDIM(tags) > 1)
+		refuse((int64) row + 1, "tags has several dimensions.", "Pass a plain list.");
+	if (tags != NULL && array_contains_nulls(tags))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("tags must not contain nulls"),
+				 errdetail("Request " INT64_FORMAT " has a null among its tags.", (int64) row + 1),
+				 errhint("Leave the element out.")));
+	return PointerGetDatum(tags);
+}
+
 static void
 read_request(uint64 row, TcCreateRequest *request)
 {
@@ -138,7 +156,7 @@ read_request(uint64 row, TcCreateRequest *request)
 	task->initiator = tc_row_text(row, 8);
 	task->source_system = tc_row_text(row, 9);
 	task->reason = tc_row_text(row, 10);
-	task->tags = PointerGetDatum(tc_row_varlena(row, 11));
+	task->tags = tags_of(row);
 	task->correlation_id = PointerGetDatum(tc_row_fixed(row, 12, UUID_LEN));
 	task->parent_correlation_id = PointerGetDatum(tc_row_fixed(row, 13, UUID_LEN));
 }
