@@ -15,12 +15,9 @@ PGFILEDESC = "tasker_core - workflow orchestration inside PostgreSQL"
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 DATA = $(sort $(wildcard tasker_core--*.sql))
 
-# sql/schedule.txt gives the order where it matters; without it the names do.
-ifneq ($(wildcard sql/schedule.txt),)
-REGRESS = $(shell sed -e "s/\#.*//" sql/schedule.txt)
-else
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
-endif
+# sql/schedule.txt gives the order where it matters; what it does not name follows.
+SCHEDULED = $(shell sed -e "s/\#.*//" sql/schedule.txt)
+REGRESS = $(SCHEDULED) $(filter-out $(SCHEDULED),$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=$(EXTENSION)
 
 ISOLATION = $(patsubst specs/%.spec,%,$(sort $(wildcard specs/*.spec)))

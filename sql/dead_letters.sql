@@ -80,7 +80,7 @@ SELECT tasker.retry_task(:permanent, 'fixed');
 SELECT * FROM pg_temp.letters(:permanent);
 SELECT pg_temp.fail(:permanent, false);
 SELECT * FROM pg_temp.letters(:permanent);
-SELECT task_state, steps_ready FROM tasker.reset_step(:permanent * 1000000 + 1, 'once more');
+SELECT task_state, steps_ready FROM tasker.reset_step(:permanent * 1000000::bigint + 1, 'once more');
 SELECT state, notes FROM pg_temp.letters(:permanent);
 
 -- ended by hand

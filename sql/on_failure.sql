@@ -75,7 +75,7 @@ SELECT pg_temp.complete(:task, 'e');
 SELECT pg_temp.complete(:task, 'c');
 SELECT step_name, dependency_results FROM tasker.claim_steps('worker', 1, task_id => :task);
 \set VERBOSITY sqlstate
-SELECT tasker.reset_step(:task * 1000000 + 2);
+SELECT tasker.reset_step(:task * 1000000::bigint + 2);
 \set VERBOSITY default
 SELECT tasker.retry_task(:task);
 SELECT * FROM tasker.verify_task(:task);

@@ -54,11 +54,11 @@ RESET tasker_core.clock_offset;
 SELECT count(*) FROM tasker.claim_steps('w', task_id => :cancelled);
 SELECT tasker.cancel_task(:cancelled);
 SELECT tasker.transition_task(:resolved, 'resolved_manually'), tasker.pause_task(:paused);
-SELECT task_state FROM tasker.skip_step(:skipped * 1000000 + 2);
+SELECT task_state FROM tasker.skip_step(:skipped * 1000000::bigint + 2);
 SELECT task_state FROM tasker.claim_steps('w', task_id => :skipped) c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1');
 SELECT pg_temp.fail(:reset);
-SELECT task_state FROM tasker.reset_step(:reset * 1000000 + 2);
-SELECT task_state FROM tasker.resolve_step(:reset * 1000000 + 3, '7');
+SELECT task_state FROM tasker.reset_step(:reset * 1000000::bigint + 2);
+SELECT task_state FROM tasker.resolve_step(:reset * 1000000::bigint + 3, '7');
 SELECT pg_temp.fail(:lenient), pg_temp.fail(:lenient);
 SELECT task_state FROM tasker.claim_steps('w', task_id => :lenient) c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1');
 SELECT pg_temp.fail(:hasty);
@@ -133,7 +133,7 @@ SELECT task_throughput FROM tasker.get_analytics_metrics(now() + interval '1 min
 SELECT CASE task_id WHEN :a THEN 'a' WHEN :b THEN 'b' WHEN :earlier THEN 'earlier' WHEN :open THEN 'open' END AS task, step_name, task_name, namespace_name, version,
 	pg_temp.near(duration_seconds) AS seconds, attempts, retryable, step_status, pg_temp.near(extract(epoch FROM started_at - created_at)) AS started, completed_at - started_at < interval '201 seconds' AS completed
 FROM tasker.get_slowest_steps();
-SELECT workflow_step_id = :earlier * 1000000 + 2 AS slowest FROM tasker.get_slowest_steps(limit_count => 1);
+SELECT workflow_step_id = :earlier * 1000000::bigint + 2 AS slowest FROM tasker.get_slowest_steps(limit_count => 1);
 SELECT pg_temp.near(duration_seconds) FROM tasker.get_slowest_steps(now() - interval '2 days', 2);
 SELECT count(*) AS of_bank FROM tasker.get_slowest_steps(namespace => 'bank');
 SELECT count(*) AS of_version FROM tasker.get_slowest_steps(name => 'order', version => '2.0.0');

@@ -74,8 +74,10 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
  * on beside a failure; blocked: a failure, and nothing goes on.
  */
 static const char *
-health_of(const TcExecutionContext *context)
+health_of(const TcTaskView *view, const TcExecutionContext *context)
 {
+	if (view->task.state == TC_TASK_ERROR)
+		return "blocked";
 	if (context->blocking == 0 && context->steps[TC_STEP_WAITING_FOR_RETRY] == 0)
 		return "healthy";
 	if (context->ready + context->steps[TC_STEP_IN_PROGRESS] + context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
@@ -101,5 +103,5 @@ tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 	execution = execution_of(view, context);
 	context->execution_status = execution_names[execution].status;
 	context->recommended_action = execution_names[execution].action;
-	context->health_status = health_of(context);
+	context->health_status = health_of(view, context);
 }
