@@ -87,6 +87,7 @@ CREATE TABLE tasker.named_steps (
 	jitter				float8 NOT NULL CHECK (jitter BETWEEN 0 AND 1),
 	timeout_seconds		int CHECK (timeout_seconds > 0),
 	on_failure			text NOT NULL CHECK (on_failure IN ('fail', 'skip', 'continue')),
+	min_depth			int NOT NULL CHECK (min_depth >= 0),
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -95,6 +96,7 @@ COMMENT ON TABLE tasker.named_steps IS 'the steps of each template version';
 COMMENT ON COLUMN tasker.named_tasks.on_failure IS 'continue: other branches go on when a step fails; fail_fast: the task ends';
 COMMENT ON COLUMN tasker.named_steps.on_failure IS 'what a final failure means: fail blocks the task, skip skips the children, continue runs them without a result';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
+COMMENT ON COLUMN tasker.named_steps.min_depth IS 'shortest path from a root, roots 0';
 
 CREATE TABLE tasker.named_step_edges (
 	named_task_id	int NOT NULL REFERENCES tasker.named_tasks,
@@ -103,6 +105,8 @@ CREATE TABLE tasker.named_step_edges (
 	PRIMARY KEY (named_task_id, to_step_no, from_step_no),
 	CHECK (from_step_no < to_step_no)
 );
+
+CREATE INDEX named_step_edges_from_idx ON tasker.named_step_edges (named_task_id, from_step_no);
 
 COMMENT ON TABLE tasker.named_step_edges IS 'which step waits for which: to_step_no depends on from_step_no';
 
@@ -195,6 +199,10 @@ CREATE TABLE tasker.tasks (
 	event_seq				int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, shard_key)
 ) WITH (fillfactor = 40);
+
+-- For lists of tasks.  Both name columns that never change, so updates stay HOT.
+CREATE INDEX tasks_template_idx ON tasker.tasks (named_task_id, task_id);
+CREATE INDEX tasks_correlation_idx ON tasker.tasks (correlation_id, task_id);
 
 COMMENT ON TABLE tasker.tasks IS 'one row a task';
 COMMENT ON COLUMN tasker.tasks.failed_steps IS 'steps in state error now whose on_failure is fail; counted under the lock of this row';
@@ -434,10 +442,16 @@ CREATE TABLE tasker.workers (
 	worker_id		text PRIMARY KEY,
 	first_seen_at	timestamptz NOT NULL,
 	last_seen_at	timestamptz NOT NULL,
-	role			text NOT NULL
+	role			text NOT NULL,
+	last_claim_at	timestamptz,
+	namespaces		text[],
+	task_names		text[],
+	queues			text[],
+	shard_keys		int[]
 ) WITH (fillfactor = 70);
 
 COMMENT ON TABLE tasker.workers IS 'who claims and sends heartbeats; last_seen_at is at most about ten seconds behind';
+COMMENT ON COLUMN tasker.workers.last_claim_at IS 'when it asked for steps of any task, with the filters that stand here; NULL: what it claims is not known';
 
 -- ---------------------------------------------------------------------------
 -- Functions: templates.
@@ -834,6 +848,74 @@ COMMENT ON FUNCTION tasker.events_lag() IS
 	'how far read_events can read: head is the cursor of a reader that has read everything; xmin the oldest transaction still running, which holds back what was written since it began. held_back_by is its process (or prepared_as its name), in whichever database, and since when it runs, where the owner of tasker_core may see it; oldest_waiting_at is the time of the oldest event that is committed and cannot be read yet, null when there is none';
 
 -- ---------------------------------------------------------------------------
+-- Functions: graphs, single tasks and steps, the queue.  They lock nothing.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.calculate_dependency_levels(task_id bigint)
+	RETURNS TABLE (workflow_step_id bigint, dependency_level int)
+	AS 'MODULE_PATHNAME', 'tasker_calculate_dependency_levels' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.calculate_dependency_levels(bigint) IS
+	'the longest path from a root to each step of a task, roots 0, in time linear in steps and edges. An unknown task has no rows';
+
+CREATE FUNCTION tasker.get_step_transitive_dependencies(workflow_step_id bigint)
+	RETURNS TABLE (workflow_step_id bigint, task_id bigint, name text, distance int, current_state text, results jsonb)
+	AS 'MODULE_PATHNAME', 'tasker_get_step_transitive_dependencies' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.get_step_transitive_dependencies(bigint) IS
+	'every step that this one depends on, directly or not, each once, with its shortest distance (parents 1); the nearest first. Errors: TC003';
+
+CREATE FUNCTION tasker.get_next_ready_tasks(max_tasks int DEFAULT 5)
+	RETURNS TABLE (task_id bigint, namespace text, task_name text, priority int, ready_steps bigint,
+		oldest_ready_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_get_next_ready_tasks' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 5;
+
+COMMENT ON FUNCTION tasker.get_next_ready_tasks(int) IS
+	'the tasks whose steps would be claimed next, by priority, then age: priority is the highest of the task''s ready steps, oldest_ready_at the oldest of those. Reads the index of claims, so tasks that cannot run are never in the way. Errors: 22023, TC023';
+
+CREATE FUNCTION tasker.explain_step(workflow_step_id bigint)
+	RETURNS TABLE (reason text, detail text)
+	AS 'MODULE_PATHNAME', 'tasker_explain_step' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 2;
+
+COMMENT ON FUNCTION tasker.explain_step(bigint) IS
+	'why a step is not running, the most decisive reason first: its state where it has ended (complete, error, cancelled, skipped, resolved_manually), claimed, lease_expired, blocked_by_failures, task_ended, task_paused, waiting_for_dependencies, held_up_by, waiting_for_retry, scheduled, delayed, no_live_worker, queue_position. Times are in UTC. Errors: TC003';
+
+CREATE FUNCTION tasker.task_graph(task_id bigint, format text DEFAULT 'mermaid') RETURNS text
+	AS 'MODULE_PATHNAME', 'tasker_task_graph' LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.task_graph(bigint, text) IS
+	'the steps of a task and how they depend on each other, coloured by state: a mermaid flowchart, a dot graph, or text. Errors: TC002, 22023 unknown format';
+
+CREATE FUNCTION tasker.template_graph(name text, namespace text DEFAULT 'default', version text DEFAULT NULL,
+	format text DEFAULT 'mermaid') RETURNS text
+	AS 'MODULE_PATHNAME', 'tasker_template_graph' LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.template_graph(text, text, text, text) IS
+	'task_graph of a template, without states; NULL version: the highest. Errors: TC001, 22023 unknown format';
+
+CREATE FUNCTION tasker.get_task(task_id bigint) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'tasker_get_task' LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.get_task(bigint) IS
+	'everything about a task in one document: {"task": {...}, "steps": [{"workflow_step_id", "name", "state", "depends_on", "attempts", "results", "error", "started_at", "finished_at"}], "progress": {...}}; error is that of the newest attempt, times are ISO 8601 in UTC. Errors: TC002';
+
+CREATE FUNCTION tasker.get_step(workflow_step_id bigint) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'tasker_get_step' LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.get_step(bigint) IS
+	'one step as in get_task, with what a claim of it would say, every attempt (attempt_history) and every move that was none (moves). Errors: TC003';
+
+CREATE FUNCTION tasker.list_tasks(filters jsonb DEFAULT '{}', max_tasks int DEFAULT 100, before_task_id bigint DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, namespace text, task_name text, version text, state text, priority int,
+		created_at timestamptz, started_at timestamptz, finished_at timestamptz, run_at timestamptz,
+		paused_at timestamptz, failed_steps int, tags text[], correlation_id uuid, parent_correlation_id uuid,
+		initiator text, source_system text, reason text, idempotency_key text)
+	AS 'MODULE_PATHNAME', 'tasker_list_tasks' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION tasker.list_tasks(jsonb, int, bigint) IS
+	'tasks that match every filter, the newest first; the task_id of the last row as before_task_id gives the next page. Filters: namespace, name, version, state, tag, correlation_id, created_after (inclusive), created_before; times without a zone are in UTC. Errors: 22023 unknown filter or state, 22008 infinite time, TC023';
+
+-- ---------------------------------------------------------------------------
 -- Functions: arithmetic.
 -- ---------------------------------------------------------------------------
 
@@ -920,6 +1002,102 @@ LEFT JOIN LATERAL (
 
 COMMENT ON VIEW tasker.workflow_steps IS 'every step of every task with its present state; filter by task_id';
 
+-- Parents and children of every step of every task.
+CREATE VIEW tasker.workflow_step_edges AS
+SELECT t.task_id,
+	t.task_id * 1000000 + e.from_step_no AS from_step_id,
+	t.task_id * 1000000 + e.to_step_no AS to_step_id,
+	f.name AS from_name,
+	s.name AS to_name
+FROM tasker.tasks t
+JOIN tasker.named_step_edges e ON e.named_task_id = t.named_task_id
+JOIN tasker.named_steps f ON f.named_task_id = e.named_task_id AND f.step_no = e.from_step_no
+JOIN tasker.named_steps s ON s.named_task_id = e.named_task_id AND s.step_no = e.to_step_no;
+
+COMMENT ON VIEW tasker.workflow_step_edges IS 'which step of a task waits for which: to_step_id depends on from_step_id; filter by task_id';
+
+CREATE VIEW tasker.step_dag_relationships AS
+SELECT t.task_id * 1000000 + s.step_no AS workflow_step_id,
+	t.task_id,
+	s.named_step_id,
+	s.name,
+	p.ids AS parent_step_ids,
+	c.ids AS child_step_ids,
+	cardinality(p.ids) AS parent_count,
+	cardinality(c.ids) AS child_count,
+	cardinality(p.ids) = 0 AS is_root,
+	cardinality(c.ids) = 0 AS is_leaf,
+	s.min_depth AS min_depth_from_root
+FROM tasker.tasks t
+JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
+CROSS JOIN LATERAL (SELECT ARRAY(
+	SELECT t.task_id * 1000000 + e.from_step_no FROM tasker.named_step_edges e
+	WHERE e.named_task_id = s.named_task_id AND e.to_step_no = s.step_no
+	ORDER BY e.from_step_no) AS ids OFFSET 0) p
+CROSS JOIN LATERAL (SELECT ARRAY(
+	SELECT t.task_id * 1000000 + e.to_step_no FROM tasker.named_step_edges e
+	WHERE e.named_task_id = s.named_task_id AND e.from_step_no = s.step_no
+	ORDER BY e.to_step_no) AS ids OFFSET 0) c;
+
+COMMENT ON VIEW tasker.step_dag_relationships IS 'the place of every step in the graph of its task; filter by task_id';
+
+-- What happened to every step, from the tables of history.  A claim is not
+-- written down by itself: it is in the attempt or the move that ended it, or it
+-- is live.  A task that is cancelled, or fails fast, takes along, with one record,
+-- whatever has not ended.  Of events at one place in the history the order is: the claim, its
+-- end, then moves.
+CREATE VIEW tasker.workflow_step_transitions AS
+SELECT h.task_id,
+	h.task_id * 1000000 + h.step_no AS workflow_step_id,
+	s.name,
+	h.from_state,
+	h.to_state,
+	h.at,
+	h.who,
+	h.why,
+	h.transition_no
+FROM (
+	SELECT e.task_id, e.step_no, e.to_state, e.at, e.who, e.why, e.of_task,
+		lag(e.to_state, 1, 'pending') OVER history AS from_state,
+		row_number() OVER history AS transition_no
+	FROM (
+		SELECT a.task_id, a.step_no, a.attempt_no AS place, 0::bigint AS move_id, 0 AS ordinal, false AS of_task,
+			'in_progress' AS to_state, a.claimed_at AS at, a.worker_id AS who, 'claimed' AS why
+		FROM tasker.step_attempts a
+		UNION ALL
+		SELECT a.task_id, a.step_no, a.attempt_no, 0, 1, false, a.to_state, a.finished_at, a.worker_id, a.outcome
+		FROM tasker.step_attempts a
+		UNION ALL
+		SELECT m.task_id, m.step_no, m.after_attempt_no, m.move_id, 2, false, 'in_progress', m.claimed_at, m.worker_id, 'claimed'
+		FROM tasker.step_moves m
+		WHERE m.claimed_at IS NOT NULL
+		UNION ALL
+		SELECT m.task_id, m.step_no, m.after_attempt_no, m.move_id, 3, false, m.to_state, m.moved_at,
+			CASE WHEN m.verb IN ('release', 'yield') THEN m.worker_id ELSE coalesce(m.recorded_as, m.recorded_by) END,
+			concat_ws(': ', m.verb, m.reason)
+		FROM tasker.step_moves m
+		UNION ALL
+		SELECT q.task_id, q.step_no, 2147483647, 0, 0, false, 'in_progress', q.claimed_at, q.worker_id, 'claimed'
+		FROM tasker.step_queue q
+		WHERE q.phase = 'c'
+		UNION ALL
+		SELECT t.task_id, s.step_no, 2147483647, 0, 4, true, 'cancelled', t.finished_at,
+			coalesce(r.recorded_as, r.recorded_by), concat_ws(': ', 'task ' || t.state, r.reason)
+		FROM tasker.tasks t
+		JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
+		JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
+		CROSS JOIN LATERAL (
+			SELECT x.recorded_as, x.recorded_by, x.reason FROM tasker.task_transitions x
+			WHERE x.task_id = t.task_id AND x.shard_key = t.shard_key
+			ORDER BY x.transition_id DESC LIMIT 1) r
+		WHERE t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast')) e
+	WINDOW history AS (PARTITION BY e.task_id, e.step_no ORDER BY e.place, e.move_id, e.ordinal)) h
+JOIN tasker.tasks t ON t.task_id = h.task_id
+JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = h.step_no
+WHERE NOT (h.of_task AND h.from_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually'));
+
+COMMENT ON VIEW tasker.workflow_step_transitions IS 'every change of every step''s state, with who (a worker, or a role) and why; transition_no counts per step, from 1, in the order in which they happened; filter by task_id';
+
 -- ---------------------------------------------------------------------------
 -- Dump and restore: a restored database goes on working.
 -- ---------------------------------------------------------------------------
@@ -977,6 +1155,9 @@ ALTER TABLE tasker.dead_letters OWNER TO @extowner@;
 ALTER TABLE tasker.maintenance OWNER TO @extowner@;
 ALTER TABLE tasker.workers OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_steps OWNER TO @extowner@;
+ALTER VIEW tasker.workflow_step_edges OWNER TO @extowner@;
+ALTER VIEW tasker.step_dag_relationships OWNER TO @extowner@;
+ALTER VIEW tasker.workflow_step_transitions OWNER TO @extowner@;
 ALTER SEQUENCE tasker.namespace_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_step_id_seq OWNER TO @extowner@;

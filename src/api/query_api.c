@@ -83,17 +83,6 @@ is_wanted(const StepFilter *filter, int64 step_id)
 		bsearch(&step_id, filter->ids, filter->n, sizeof(int64), tc_int64_compare) != NULL;
 }
 
-/* The time before which a waiting step will not run. */
-static TimestampTz
-next_retry_at(const TcStepView *step)
-{
-	if (!step->live || step->phase != TC_PHASE_READY)
-		return TC_NO_TIME;
-	if (step->state == TC_STEP_WAITING_FOR_RETRY || step->visible_at > tc_session_now())
-		return step->visible_at;
-	return TC_NO_TIME;
-}
-
 static void
 emit_readiness(TcEmit *emit, const TcTaskView *view, int32 node)
 {
@@ -112,7 +101,7 @@ emit_readiness(TcEmit *emit, const TcTaskView *view, int32 node)
 										 step->attempts, step->max_attempts));
 	tc_emit_bool(emit, tc_view_is_ready(view, node));
 	tc_emit_timestamptz(emit, step->last_failure_at);
-	tc_emit_timestamptz(emit, next_retry_at(step));
+	tc_emit_timestamptz(emit, tc_view_next_retry_at(step));
 	tc_emit_int32(emit, parents);
 	tc_emit_int32(emit, satisfied);
 	tc_emit_int32(emit, step->attempts);
@@ -166,17 +155,6 @@ tasker_get_step_readiness_status_batch(PG_FUNCTION_ARGS)
 
 /* ---- execution context --------------------------------------------------- */
 
-/* round(100 * ended well / total, 2), as numeric */
-static Datum
-percentage(int64 part, int64 total)
-{
-	Datum		hundredths = DirectFunctionCall2(numeric_div,
-												 DirectFunctionCall1(int8_numeric, Int64GetDatum(part * 100)),
-												 DirectFunctionCall1(int8_numeric, Int64GetDatum(total)));
-
-	return DirectFunctionCall2(numeric_round, hundredths, Int32GetDatum(2));
-}
-
 static void
 visit_context(const TcTaskView *view, TcEmit *emit, void *argument)
 {
@@ -196,7 +174,7 @@ visit_context(const TcTaskView *view, TcEmit *emit, void *argument)
 	tc_emit_int64(emit, context.ready);
 	tc_emit_text(emit, context.execution_status);
 	tc_emit_text(emit, context.recommended_action);
-	tc_emit_datum(emit, percentage(satisfied + context.steps[TC_STEP_SKIPPED], context.total));
+	tc_emit_datum(emit, tc_completion_percentage(&context));
 	tc_emit_text(emit, context.health_status);
 	tc_emit_int64(emit, context.steps[TC_STEP_WAITING_FOR_RETRY]);
 	tc_emit_int64(emit, context.steps[TC_STEP_CANCELLED]);

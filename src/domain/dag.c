@@ -142,6 +142,20 @@ tc_dag_levels(const TcDag *dag, int32 *levels)
 	}
 }
 
+void
+tc_dag_min_depths(const TcDag *dag, int32 *depths)
+{
+	for (int32 node = 0; node < dag->n; node++)
+	{
+		depths[node] = tc_dag_parent_count(dag, node) == 0 ? 0 : dag->n;
+		for (int32 i = dag->parent_start[node]; i < dag->parent_start[node + 1]; i++)
+		{
+			Assert(dag->parents[i] < node);
+			depths[node] = Min(depths[node], depths[dag->parents[i]] + 1);
+		}
+	}
+}
+
 int32
 tc_dag_ancestors(const TcDag *dag, int32 node, int32 *distance)
 {

@@ -64,6 +64,11 @@ extern int32 tc_dag_find_cycle(const TcDag *dag, int32 *path);
 extern void tc_dag_levels(const TcDag *dag, int32 *levels);
 
 /*
+ * Shortest path from a root, per node (roots 0), of the same kind of graph.
+ */
+extern void tc_dag_min_depths(const TcDag *dag, int32 *depths);
+
+/*
  * Shortest distance from each ancestor to node (parents 1), -1 where the other
  * node is no ancestor; distance[node] is 0.  Returns the number of ancestors.
  */

@@ -297,6 +297,15 @@ first_shard(int nshards)
 	return (int) (turn++ % (uint32) nshards);
 }
 
+/* Who claims from one task only does not say what it serves otherwise. */
+static void
+touch_worker(const TcClaimRequest *request)
+{
+	TcWorkerScope scope = {request->filter, request->shard_keys, request->nshard_keys};
+
+	tc_worker_touch(request->worker_id, request->task_id == 0 ? &scope : NULL);
+}
+
 int
 tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
 {
@@ -305,7 +314,7 @@ tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
 	TcClaimScope scope = {.task_id = request->task_id};
 	int			first;
 
-	tc_worker_touch(request->worker_id);
+	touch_worker(request);
 	scope.nlanes = tc_lane_select(&request->filter, &scope.lanes);
 	batch.claims = palloc(sizeof(TcClaim) * Max(request->max_steps, 1));
 	*claims = batch.claims;

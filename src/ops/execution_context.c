@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "utils/fmgrprotos.h"
+
 #include "compat.h"
 #include "domain/states.h"
 #include "ops/queries.h"
@@ -60,7 +62,8 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 	if (view->task.state == TC_TASK_ERROR ||
 		(context->blocking > 0 && view->task.state != TC_TASK_CANCELLED))
 		return BLOCKED_BY_FAILURES;
-	if (all_complete(context) || view->task.state == TC_TASK_RESOLVED_MANUALLY)
+	if (all_complete(context) || view->task.state == TC_TASK_COMPLETE ||
+		view->task.state == TC_TASK_RESOLVED_MANUALLY)
 		return ALL_COMPLETE;
 	if (view->task.state == TC_TASK_CANCELLED)
 		return CANCELLED;
@@ -104,4 +107,16 @@ tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 	context->execution_status = execution_names[execution].status;
 	context->recommended_action = execution_names[execution].action;
 	context->health_status = health_of(view, context);
+}
+
+Datum
+tc_completion_percentage(const TcExecutionContext *context)
+{
+	int64		ended_well = context->steps[TC_STEP_COMPLETE] +
+		context->steps[TC_STEP_RESOLVED_MANUALLY] + context->steps[TC_STEP_SKIPPED];
+	Datum		percent = DirectFunctionCall2(numeric_div,
+											  DirectFunctionCall1(int8_numeric, Int64GetDatum(ended_well * 100)),
+											  DirectFunctionCall1(int8_numeric, Int64GetDatum(context->total)));
+
+	return DirectFunctionCall2(numeric_round, percent, Int32GetDatum(2));
 }

@@ -68,7 +68,7 @@ tc_heartbeat(const char *worker_id, TcHold *holds, int n, double lease_seconds)
 		lease_until[i] = extended_lease(&held[i], lease_seconds);
 	}
 	tc_queue_extend(keys, lease_until, nheld);
-	tc_worker_touch(worker_id);
+	tc_worker_touch(worker_id, NULL);
 }
 
 int

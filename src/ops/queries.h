@@ -21,6 +21,9 @@ typedef struct TcExecutionContext
 
 extern void tc_execution_context(const TcTaskView *view, TcExecutionContext *context);
 
+/* round(100 * ended well / total, 2), as numeric */
+extern Datum tc_completion_percentage(const TcExecutionContext *context);
+
 /* One broken invariant. */
 typedef struct TcViolation
 {

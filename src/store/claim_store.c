@@ -20,8 +20,6 @@
 
 /* ---- candidates ---------------------------------------------------------- */
 
-#define EXHAUSTED "(q.phase = 'c' AND q.attempts + 1 >= q.max_attempts)"
-
 /* The lane ids and priorities of the scope, as parameters $2 and $3. */
 static void
 bind_lanes(Datum *values, const TcClaimScope *scope)
@@ -48,7 +46,7 @@ static TcPlan plan_peek = {
 	"  SELECT q.task_id, q.step_no, q.lane_id, q.phase, q.visible_at"
 	"  FROM tasker.step_queue q"
 	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND q.visible_at <= $4"
-	"   AND NOT " EXHAUSTED
+	"   AND NOT " TC_EXHAUSTED
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $5) c"
 	" ORDER BY l.priority DESC, c.visible_at, c.task_id, c.step_no LIMIT $5",
 	.kind = TC_WRITE,
@@ -64,7 +62,7 @@ static TcPlan plan_peek_task = {
 	" FROM tasker.step_queue q"
 	" JOIN unnest($2::int[], $3::int[]) AS l(lane_id, priority) ON l.lane_id = q.lane_id"
 	" WHERE q.task_id = $6 AND q.shard_key = $1 AND q.phase IN ('r', 'c') AND q.visible_at <= $4"
-	"  AND NOT " EXHAUSTED
+	"  AND NOT " TC_EXHAUSTED
 	" ORDER BY l.priority DESC, q.visible_at, q.step_no LIMIT $5",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -104,7 +102,7 @@ static TcPlan plan_find_exhausted = {
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.task_id, q.step_no FROM tasker.step_queue q"
 	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = 'c' AND q.visible_at <= $4"
-	"   AND " EXHAUSTED " AND ($6 = 0 OR q.task_id = $6)"
+	"   AND " TC_EXHAUSTED " AND ($6 = 0 OR q.task_id = $6)"
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $5) e"
 	" LIMIT $5",
 	.kind = TC_WRITE,
@@ -151,7 +149,7 @@ static TcPlan plan_lock = {
 	" CROSS JOIN LATERAL ("
 	"  SELECT * FROM tasker.step_queue q"
 	"  WHERE q.shard_key = $1 AND q.lane_id = s.lane_id AND q.phase = s.phase AND q.visible_at <= $5"
-	"   AND NOT " EXHAUSTED
+	"   AND NOT " TC_EXHAUSTED
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT s.wanted"
 	"  FOR UPDATE SKIP LOCKED) q",
 	.kind = TC_WRITE,
@@ -165,7 +163,7 @@ static TcPlan plan_lock_task = {
 	"SELECT " LOCKED_COLUMNS
 	" FROM unnest($2::int[]) AS i(step_no)"
 	" JOIN tasker.step_queue q ON q.step_no = i.step_no AND q.task_id = $4 AND q.shard_key = $1"
-	" WHERE q.phase IN ('r', 'c') AND q.visible_at <= $3 AND q.lane_id > 0 AND NOT " EXHAUSTED
+	" WHERE q.phase IN ('r', 'c') AND q.visible_at <= $3 AND q.lane_id > 0 AND NOT " TC_EXHAUSTED
 	" ORDER BY q.step_no FOR UPDATE OF q SKIP LOCKED",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,

@@ -8,6 +8,9 @@
 #include "store/lane_store.h"
 #include "store/step_store.h"
 
+/* SQL for queue rows q: a claim that, once its lease ran out, cannot be taken again. */
+#define TC_EXHAUSTED "(q.phase = 'c' AND q.attempts + 1 >= q.max_attempts)"
+
 /* What a claim looks at: lanes, highest priority first, of one shard. */
 typedef struct TcClaimScope
 {

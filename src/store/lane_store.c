@@ -198,8 +198,8 @@ matches_task_name(const TcLane *lane, const char *wanted)
 	return *wanted == '\0' || (*wanted == '@' && strcmp(wanted + 1, lane->task_version) == 0);
 }
 
-static bool
-matches(const TcLane *lane, const TcLaneFilter *filter)
+bool
+tc_lane_matches(const TcLane *lane, const TcLaneFilter *filter)
 {
 	if (filter->namespaces && !is_listed(lane->namespace_name, filter->namespaces, filter->nnamespaces))
 		return false;
@@ -224,7 +224,7 @@ tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes)
 	*lanes = palloc(sizeof(TcLane *) * Max(all->n, 1));
 	for (int i = 0; i < all->n; i++)
 	{
-		if (matches(&all->lanes[i], filter))
+		if (tc_lane_matches(&all->lanes[i], filter))
 			(*lanes)[n++] = &all->lanes[i];
 	}
 	return n;

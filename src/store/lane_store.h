@@ -42,6 +42,9 @@ extern const TcLane *tc_lane_get(int32 lane_id);
 extern int32 tc_lane_for(int32 named_task_id, const char *queue,
 						 int32 task_priority, int32 step_priority);
 
+/* Would a worker with this filter take steps of the lane? */
+extern bool tc_lane_matches(const TcLane *lane, const TcLaneFilter *filter);
+
 /*
  * The lanes that match, highest priority first.  Pointers stay valid until the
  * bracket ends.

@@ -279,6 +279,21 @@ tc_row_fixed(uint64 row, int column, size_t size)
 	return copy;
 }
 
+Datum
+tc_row_copy(uint64 row, int column, bool *isnull)
+{
+	Form_pg_attribute attribute = TupleDescAttr(SPI_tuptable->tupdesc, column - 1);
+	Datum		value = row_datum(row, column, isnull);
+	MemoryContext old;
+
+	if (*isnull)
+		return (Datum) 0;
+	old = MemoryContextSwitchTo(tc_session_caller_context());
+	value = datumCopy(value, attribute->attbyval, attribute->attlen);
+	MemoryContextSwitchTo(old);
+	return value;
+}
+
 /* ---- parameters -------------------------------------------------------------- */
 
 Datum

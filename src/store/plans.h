@@ -65,6 +65,9 @@ extern struct varlena *tc_row_varlena(uint64 row, int column);
 /* the same for a fixed-length type passed by reference (uuid) */
 extern void *tc_row_fixed(uint64 row, int column, size_t size);
 
+/* the value itself, whatever its type, as a copy that outlives SPI */
+extern Datum tc_row_copy(uint64 row, int column, bool *isnull);
+
 /* Arrays as parameters. */
 extern Datum tc_array_int64(const int64 *values, int n);
 extern Datum tc_array_int32(const int32 *values, int n);

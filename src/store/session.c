@@ -230,14 +230,26 @@ become_owner(void)
 }
 
 static void
+pin_setting(const char *name, const char *value)
+{
+	if (session.guc_level == 0)
+		session.guc_level = NewGUCNestLevel();
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+static void
 pin_search_path(void)
 {
 	session.guc_level = 0;
-	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) == 0)
-		return;
-	session.guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
+		pin_setting("search_path", SAFE_SEARCH_PATH);
+}
+
+void
+tc_session_pin_utc(void)
+{
+	pin_setting("timezone", "UTC");
 }
 
 void

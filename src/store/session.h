@@ -20,6 +20,9 @@
 extern void tc_session_begin(void);
 extern void tc_session_end(void);
 
+/* Times in JSON made or read by SQL are in UTC from here to the end of the bracket. */
+extern void tc_session_pin_utc(void);
+
 /* The context that outlives the bracket: what the caller hands back belongs here. */
 extern MemoryContext tc_session_caller_context(void);
 

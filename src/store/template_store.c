@@ -207,23 +207,23 @@ static TcPlan plan_insert_steps = {
 	.sql =
 	"INSERT INTO tasker.named_steps (named_task_id, step_no, name, queue, priority,"
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
-	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure)"
+	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
-	" nullif(s.timeout_seconds, 0), s.on_failure"
+	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
-	" $14::float8[], $15::int[], $16::text[]) WITH ORDINALITY"
+	" $14::float8[], $15::int[], $16::text[], $17::int[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
-	" jitter, timeout_seconds, on_failure, step_no)",
+	" jitter, timeout_seconds, on_failure, min_depth, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 16,
+	.nargs = 17,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID},
+	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -641,6 +641,15 @@ DEFINE_STEP_COLUMN(jitters, double, step->backoff.jitter, array_float8)
 DEFINE_STEP_COLUMN(timeouts, int32, step->timeout_seconds, tc_array_int32)
 DEFINE_STEP_COLUMN(failure_rules, const char *, tc_failure_rule_name(step->on_failure), tc_array_text)
 
+static Datum
+min_depths(const TcTemplate *template)
+{
+	int32	   *depths = palloc(sizeof(int32) * template->nsteps);
+
+	tc_dag_min_depths(&template->dag, depths);
+	return tc_array_int32(depths, template->nsteps);
+}
+
 static void
 insert_steps(const TcTemplate *template, int32 named_task_id)
 {
@@ -661,6 +670,7 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		jitters(template),
 		timeouts(template),
 		failure_rules(template),
+		min_depths(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);

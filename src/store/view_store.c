@@ -14,24 +14,42 @@
 #include "store/template_store.h"
 #include "store/view_store.h"
 
+/* Which steps to read. */
+typedef struct StepRange
+{
+	int32		first;
+	int32		last;
+} StepRange;
+
+static void
+bind_range(Datum *values, int64 task_id, StepRange range)
+{
+	values[0] = Int64GetDatum(task_id);
+	values[1] = Int32GetDatum(tc_shard_key(task_id));
+	values[2] = Int32GetDatum(range.first);
+	values[3] = Int32GetDatum(range.last);
+}
+
 static TcPlan plan_queue = {
 	.sql =
 	"SELECT q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at, q.claimed_at,"
 	" q.remaining_parents, q.attempts, q.attempt_no, q.claim_token IS NOT NULL"
-	" FROM tasker.step_queue q WHERE q.task_id = $1 AND q.shard_key = $2 ORDER BY q.step_no",
+	" FROM tasker.step_queue q WHERE q.task_id = $1 AND q.shard_key = $2"
+	" AND q.step_no BETWEEN $3 AND $4 ORDER BY q.step_no",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {INT8OID, INT4OID},
+	.nargs = 4,
+	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID},
 };
 
 static void
-read_queue(TcTaskView *view)
+read_queue(TcTaskView *view, StepRange range)
 {
-	int64		task_id = view->task.task_id;
-	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
-	uint64		count = tc_plan_run(&plan_queue, values, NULL);
+	Datum		values[4];
+	uint64		count;
 
+	bind_range(values, view->task.task_id, range);
+	count = tc_plan_run(&plan_queue, values, NULL);
 	view->live_rows = (int32) count;
 	for (uint64 i = 0; i < count; i++)
 	{
@@ -68,15 +86,17 @@ static TcPlan plan_history = {
 	"  (a.outcome = 'completed') = (a.to_state = 'complete')"
 	"   AND (a.outcome = 'completed') = (a.results IS NOT NULL) AS consistent"
 	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2"
+	"  AND a.step_no BETWEEN $3 AND $4"
 	" UNION ALL"
 	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state, m.claimed_at,"
 	"  m.moved_at, NULL, true"
-	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2) h"
+	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2"
+	"  AND m.step_no BETWEEN $3 AND $4) h"
 	" ORDER BY h.step_no, h.attempt_no, h.move_id",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {INT8OID, INT4OID},
+	.nargs = 4,
+	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID},
 };
 
 static void
@@ -123,12 +143,13 @@ read_event(uint64 row, TcStepView *step)
 }
 
 static void
-read_history(TcTaskView *view)
+read_history(TcTaskView *view, StepRange range)
 {
-	int64		task_id = view->task.task_id;
-	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
-	uint64		count = tc_plan_run(&plan_history, values, NULL);
+	Datum		values[4];
+	uint64		count;
 
+	bind_range(values, view->task.task_id, range);
+	count = tc_plan_run(&plan_history, values, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
 		int32		step_no = tc_row_int32(i, 1);
@@ -162,11 +183,13 @@ derive_states(TcTaskView *view)
 			step->attempts = step->history_attempts;
 		if (!tc_step_state_is_ended(step->state))
 			step->finished_at = TC_NO_TIME;
+		else if (!step->recorded || step->state != step->last_recorded)
+			step->finished_at = view->task.finished_at; /* it ended with its task */
 	}
 }
 
-bool
-tc_view_load(int64 task_id, TcTaskView *view)
+static bool
+load(int64 task_id, StepRange range, TcTaskView *view)
 {
 	memset(view, 0, sizeof(*view));
 	if (!tc_task_read(task_id, &view->task))
@@ -182,10 +205,26 @@ tc_view_load(int64 task_id, TcTaskView *view)
 		step->last_failure_at = step->last_attempted_at = step->finished_at = TC_NO_TIME;
 		step->backoff_request_seconds = -1;
 	}
-	read_queue(view);
-	read_history(view);
+	read_queue(view, range);
+	read_history(view, range);
 	derive_states(view);
 	return true;
+}
+
+bool
+tc_view_load(int64 task_id, TcTaskView *view)
+{
+	StepRange	all = {PG_INT32_MIN, PG_INT32_MAX};
+
+	return load(task_id, all, view);
+}
+
+bool
+tc_view_load_step(TcStepKey key, TcTaskView *view)
+{
+	StepRange	one = {key.step_no, key.step_no};
+
+	return load(key.task_id, one, view);
 }
 
 bool
@@ -195,8 +234,8 @@ tc_view_blocks(const TcTaskView *view, int32 node)
 		view->template->steps[node].on_failure == TC_ON_FAILURE_FAIL;
 }
 
-static bool
-satisfies(const TcTaskView *view, int32 node)
+bool
+tc_view_satisfies(const TcTaskView *view, int32 node)
 {
 	return tc_step_state_satisfies(view->steps[node].state) ||
 		(view->steps[node].state == TC_STEP_ERROR &&
@@ -211,7 +250,7 @@ tc_view_satisfied_parents(const TcTaskView *view, int32 node)
 
 	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
 	{
-		if (satisfies(view, dag->parents[p]))
+		if (tc_view_satisfies(view, dag->parents[p]))
 			satisfied++;
 	}
 	return satisfied;
@@ -226,6 +265,16 @@ tc_view_is_ready(const TcTaskView *view, int32 node)
 		step->visible_at <= tc_session_now() &&
 		tc_retry_eligible(false, view->template->steps[node].retryable,
 						  step->attempts, step->max_attempts);
+}
+
+TimestampTz
+tc_view_next_retry_at(const TcStepView *step)
+{
+	if (!step->live || step->phase != TC_PHASE_READY)
+		return TC_NO_TIME;
+	if (step->state == TC_STEP_WAITING_FOR_RETRY || step->visible_at > tc_session_now())
+		return step->visible_at;
+	return TC_NO_TIME;
 }
 
 static TcPlan plan_transitions = {

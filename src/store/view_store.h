@@ -54,14 +54,23 @@ typedef struct TcTaskView
 /* False when there is no such task. */
 extern bool tc_view_load(int64 task_id, TcTaskView *view);
 
+/* Only this step is read; the other steps of the view say nothing. */
+extern bool tc_view_load_step(TcStepKey key, TcTaskView *view);
+
 /* The step failed for good, and that blocks its children and its task. */
 extern bool tc_view_blocks(const TcTaskView *view, int32 node);
+
+/* The step lets its children run. */
+extern bool tc_view_satisfies(const TcTaskView *view, int32 node);
 
 /* Parents that satisfy their child. */
 extern int32 tc_view_satisfied_parents(const TcTaskView *view, int32 node);
 
 /* The step's time has come, and everything else that it takes to be claimed. */
 extern bool tc_view_is_ready(const TcTaskView *view, int32 node);
+
+/* The time before which a waiting step will not run, TC_NO_TIME = it waits for no time. */
+extern TimestampTz tc_view_next_retry_at(const TcStepView *step);
 
 /* The chain of the task's state changes, oldest first. */
 typedef struct TcTransition

@@ -83,6 +83,8 @@ test_diamond(void)
 	tap_is_ints(result, (int32[]) {0, 1, 2, 3, 4, 5}, 6, "diamond: the given order is kept");
 	tc_dag_levels(&dag, result);
 	tap_is_ints(result, (int32[]) {0, 1, 1, 2, 3, 0}, 6, "diamond: levels are longest paths");
+	tc_dag_min_depths(&dag, result);
+	tap_is_ints(result, (int32[]) {0, 1, 1, 2, 1, 0}, 6, "diamond: least depths are shortest paths");
 	tap_is_int(tc_dag_ancestors(&dag, 4, result), 4, "diamond: ancestors of the sink");
 	tap_is_ints(result, (int32[]) {1, 2, 2, 1, 0, -1}, 6, "diamond: distances are shortest");
 	tap_is_int(tc_dag_ancestors(&dag, 1, result), 1, "diamond: ancestors of a branch");
@@ -249,6 +251,31 @@ check_levels(const Sample *sample)
 }
 
 static bool
+check_min_depths(const Sample *sample)
+{
+	int32		depths[MAX_NODES];
+
+	tc_dag_min_depths(&sample->dag, depths);
+	for (int32 node = 0; node < sample->n; node++)
+	{
+		bool		is_root = tc_dag_parent_count(&sample->dag, node) == 0;
+		int32		shortest = is_root ? 0 : -1;
+
+		for (int32 root = 0; root < node; root++)
+		{
+			int32		length = extreme_path(sample, root, node, -1);
+
+			if (tc_dag_parent_count(&sample->dag, root) == 0 && length >= 0 &&
+				(shortest < 0 || length < shortest))
+				shortest = length;
+		}
+		if (depths[node] != shortest)
+			return false;
+	}
+	return true;
+}
+
+static bool
 check_ancestors(const Sample *sample)
 {
 	for (int32 node = 0; node < sample->n; node++)
@@ -388,6 +415,8 @@ test_big_ladder(void)
 	tc_dag_build(&dag, BIG, edges, nedges);
 	tc_dag_levels(&dag, result);
 	tap_is_int(result[BIG - 1], BIG / 2 - 1, "levels do not enumerate paths");
+	tc_dag_min_depths(&dag, result);
+	tap_is_int(result[BIG - 1], BIG / 2 - 1, "least depths do not enumerate paths");
 	tap_is_int(tc_dag_ancestors(&dag, BIG - 1, result), BIG - 2,
 			   "ancestors do not enumerate paths");
 	tap_is_int(result[BIG - 2], -1, "a neighbour in the same layer is no ancestor");
@@ -413,6 +442,7 @@ main(void)
 	test_random("cycle", check_cycle, false);
 	test_random("no cycle where all edges ascend", check_cycle, true);
 	test_random("levels", check_levels, true);
+	test_random("least depths", check_min_depths, true);
 	test_random("ancestors", check_ancestors, true);
 	test_big_chain();
 	test_big_ladder();

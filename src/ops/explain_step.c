@@ -1,0 +1,417 @@
+/*
+ * explain_step.c
+ *	  Why a step is not running, in words that an operator can act on.
+ *
+ * Each reason is a function of its own; the list of them at the end is the order
+ * in which they decide: what has ended runs no more whatever else holds, a step
+ * below a failure waits for a person before it waits for anything else, and so
+ * on.
+ */
+#include "postgres.h"
+
+#include <stdarg.h>
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "ops/graph.h"
+#include "store/explain_store.h"
+#include "store/worker_store.h"
+
+#define WORKER_ALIVE (60 * USECS_PER_SEC)	/* last seen within that time */
+#define MAX_POSITION 1000		/* steps in front are counted up to that */
+#define MAX_NAMED 10			/* steps listed by name in one detail */
+
+typedef struct Explanation
+{
+	const TcTaskView *view;
+	int32		node;
+	const TcStepView *step;
+	TcStepKey	key;
+	int32		max_attempts;	/* that it really has */
+	List	   *reasons;		/* of TcReason * */
+} Explanation;
+
+static void
+because(Explanation *e, const char *reason, const char *format,...) pg_attribute_printf(3, 4);
+
+/* In the caller's context, as everything that is handed back. */
+static void
+because(Explanation *e, const char *reason, const char *format,...)
+{
+	MemoryContext old = MemoryContextSwitchTo(tc_session_caller_context());
+	TcReason   *entry = palloc(sizeof(TcReason));
+	StringInfoData detail;
+	va_list		args;
+
+	initStringInfo(&detail);
+	for (;;)
+	{
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&detail, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&detail, needed);
+	}
+	entry->reason = reason;
+	entry->detail = detail.data;
+	e->reasons = lappend(e->reasons, entry);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- words --------------------------------------------------------------- */
+
+/* In UTC, so that an explanation reads the same in every session. */
+static char *
+time_text(TimestampTz time)
+{
+	char	   *text = palloc(MAXDATELEN + 1);
+	int			utc = 0;
+
+	return JsonEncodeDateTime(text, TimestampTzGetDatum(time), TIMESTAMPTZOID, &utc);
+}
+
+static char *
+deed_text(const TcDeed *deed)
+{
+	return psprintf("at %s by role \"%s\"%s%s", time_text(deed->done_at), deed->role,
+					deed->reason != NULL ? ": " : "", deed->reason != NULL ? deed->reason : "");
+}
+
+/* Another step in short: "charge" (waiting_for_retry until T). */
+static char *
+step_text(const TcTaskView *view, int32 node)
+{
+	const TcStepView *step = &view->steps[node];
+	const char *name = view->template->steps[node].name;
+	const char *state = tc_step_state_name(step->state);
+
+	if (tc_view_is_ready(view, node))
+		return psprintf("\"%s\" (%s, ready)", name, state);
+	if (tc_view_next_retry_at(step) != TC_NO_TIME)
+		return psprintf("\"%s\" (%s until %s)", name, state, time_text(step->visible_at));
+	return psprintf("\"%s\" (%s)", name, state);
+}
+
+/* Several of them; `chosen` says which. */
+static char *
+steps_text(const TcTaskView *view, const bool *chosen)
+{
+	StringInfoData text;
+	int			n = 0;
+
+	initStringInfo(&text);
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		if (!chosen[node])
+			continue;
+		if (n < MAX_NAMED)
+			appendStringInfo(&text, "%s%s", n > 0 ? ", " : "", step_text(view, node));
+		n++;
+	}
+	if (n > MAX_NAMED)
+		appendStringInfo(&text, " and %d more", n - MAX_NAMED);
+	return text.data;
+}
+
+/* What went wrong at the newest attempt of a step. */
+static char *
+failure_text(TcStepKey key)
+{
+	TcAttemptFacts attempt;
+
+	if (!tc_explain_attempt(key, &attempt))
+		return pstrdup("no attempt is on record");
+	if (attempt.lease_expired)
+		return psprintf("the lease of worker \"%s\" expired, noticed at %s",
+						attempt.worker_id, time_text(attempt.finished_at));
+	return psprintf("%s (worker \"%s\", %s)", attempt.error != NULL ? attempt.error : "no error given",
+					attempt.worker_id, time_text(attempt.finished_at));
+}
+
+/* ---- it has ended -------------------------------------------------------- */
+
+/* Its own end, or with no move of its own that of its task. */
+static void
+explain_end_by_hand(Explanation *e)
+{
+	const char *state = tc_step_state_name(e->step->state);
+	TcDeed		deed;
+
+	if (e->step->recorded && e->step->last_recorded == e->step->state && tc_explain_move(e->key, &deed))
+		because(e, state, "%s%s %s", state, strcmp(deed.what, "cascade") == 0 ? " with a step before it" : "",
+				deed_text(&deed));
+	else if (tc_explain_task_move(e->key.task_id, &deed))
+		because(e, state, "%s with its task %s", state, deed_text(&deed));
+}
+
+static void
+explain_end(Explanation *e)
+{
+	TcAttemptFacts attempt;
+
+	if (e->step->state == TC_STEP_COMPLETE && tc_explain_attempt(e->key, &attempt))
+		because(e, "complete", "completed at %s by worker \"%s\", attempt %d of %d",
+				time_text(attempt.finished_at), attempt.worker_id, attempt.attempt, e->max_attempts);
+	else if (e->step->state == TC_STEP_ERROR)
+		because(e, "error", "failed for good after %d of %d attempts: %s%s", e->step->attempts,
+				e->max_attempts, failure_text(e->key),
+				tc_task_state_is_final(e->view->task.state) || !tc_view_blocks(e->view, e->node) ?
+				"" : "; reset_step, resolve_step or skip_step lets its task go on");
+	else if (tc_step_state_is_ended(e->step->state))
+		explain_end_by_hand(e);
+}
+
+static void
+explain_task_end(Explanation *e)
+{
+	TcTaskState state = e->view->task.state;
+	TcDeed		deed;
+
+	if (!tc_task_state_is_ended(state) || !tc_explain_task_move(e->key.task_id, &deed))
+		return;
+	because(e, "task_ended", "the task is %s%s since %s%s%s%s", state == TC_TASK_ERROR ? "in " : "",
+			tc_task_state_name(state), time_text(deed.done_at), deed.reason != NULL ? ": " : "",
+			deed.reason != NULL ? deed.reason : "",
+			state == TC_TASK_ERROR ? "; retry_task lets it go on from its failed steps" : "");
+}
+
+/* ---- it is held ---------------------------------------------------------- */
+
+static void
+explain_claim(Explanation *e)
+{
+	const TcStepView *step = e->step;
+	int32		attempt = step->attempts + 1;
+	const char *worker_id;
+
+	if (step->state != TC_STEP_IN_PROGRESS)
+		return;
+	worker_id = tc_explain_holder(e->key);
+	if (step->visible_at > tc_session_now())
+		because(e, "claimed", "claimed by worker \"%s\" since %s, lease until %s, attempt %d of %d",
+				worker_id, time_text(step->claimed_at), time_text(step->visible_at), attempt,
+				e->max_attempts);
+	else
+		because(e, "lease_expired", "the lease of worker \"%s\" expired at %s, and nobody has taken the step"
+				" since; that was attempt %d of %d, %s", worker_id, time_text(step->visible_at),
+				attempt, e->max_attempts, attempt < e->max_attempts ?
+				"the next claim takes it" : "the next claim in its queue makes it fail");
+}
+
+/* ---- something is in the way --------------------------------------------- */
+
+/* Failed ancestors: without a person this step will never run. */
+static void
+explain_failures(Explanation *e)
+{
+	int32		nsteps = e->view->template->nsteps;
+	int32	   *distance = palloc(sizeof(int32) * nsteps);
+	int			named = 0;
+	int			failed = 0;
+	StringInfoData text;
+
+	tc_dag_ancestors(&e->view->template->dag, e->node, distance);
+	initStringInfo(&text);
+	for (int32 node = 0; node < nsteps; node++)
+	{
+		TcStepKey	key = {e->key.task_id, node + 1};
+
+		if (distance[node] <= 0 || !tc_view_blocks(e->view, node))
+			continue;
+		failed++;
+		if (named >= MAX_NAMED)
+			continue;
+		appendStringInfo(&text, "%s\"%s\" (" INT64_FORMAT "): %s", named++ > 0 ? "; " : "",
+						 e->view->template->steps[node].name, tc_step_id(key.task_id, key.step_no),
+						 failure_text(key));
+	}
+	if (failed > 0)
+		because(e, "blocked_by_failures", "%d of the steps before it failed for good: %s;"
+				" reset_step, resolve_step or retry_task lets them go on", failed, text.data);
+}
+
+static void
+explain_pause(Explanation *e)
+{
+	TcDeed		deed;
+
+	if (e->view->task.paused_at == TC_NO_TIME || tc_task_state_is_final(e->view->task.state))
+		return;
+	if (tc_explain_pause(e->key.task_id, &deed))
+		because(e, "task_paused", "the task was paused %s; resume_task lets it go on", deed_text(&deed));
+}
+
+/* The steps that work towards this one now, where those are not its parents. */
+static void
+explain_front(Explanation *e, const bool *waited_for)
+{
+	int32		nsteps = e->view->template->nsteps;
+	int32	   *distance = palloc(sizeof(int32) * nsteps);
+	bool	   *front = palloc0(sizeof(bool) * nsteps);
+	bool		further = false;
+
+	tc_dag_ancestors(&e->view->template->dag, e->node, distance);
+	for (int32 node = 0; node < nsteps; node++)
+	{
+		const TcStepView *step = &e->view->steps[node];
+
+		front[node] = distance[node] > 0 && step->live &&
+			(step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED);
+		further = further || (front[node] && !waited_for[node]);
+	}
+	if (further)
+		because(e, "held_up_by", "the work towards it is at %s", steps_text(e->view, front));
+}
+
+static void
+explain_parents(Explanation *e)
+{
+	const TcDag *dag = &e->view->template->dag;
+	int32		parents = tc_dag_parent_count(dag, e->node);
+	int32		missing = parents - tc_view_satisfied_parents(e->view, e->node);
+	bool	   *waited_for = palloc0(sizeof(bool) * dag->n);
+
+	if (missing == 0)
+		return;
+	for (int p = dag->parent_start[e->node]; p < dag->parent_start[e->node + 1]; p++)
+		waited_for[dag->parents[p]] = !tc_view_satisfies(e->view, dag->parents[p]);
+	because(e, "waiting_for_dependencies", "waits for %d of %d parents: %s", missing, parents,
+			steps_text(e->view, waited_for));
+	explain_front(e, waited_for);
+}
+
+/* ---- its time has not come ----------------------------------------------- */
+
+static void
+explain_time(Explanation *e)
+{
+	const TcStepView *step = e->step;
+
+	if (!step->live || step->phase != TC_PHASE_READY || step->visible_at <= tc_session_now())
+		return;
+	if (step->state == TC_STEP_WAITING_FOR_RETRY)
+		because(e, "waiting_for_retry", "retries at %s, %d of %d attempts failed; the last one: %s",
+				time_text(step->visible_at), step->attempts, e->max_attempts, failure_text(e->key));
+	else if (e->view->task.run_at != TC_NO_TIME && step->visible_at == e->view->task.run_at)
+		because(e, "scheduled", "the task is to run at %s", time_text(step->visible_at));
+	else
+		because(e, "delayed", "a worker gave it back, not to be claimed before %s", time_text(step->visible_at));
+}
+
+/* ---- nobody takes it ----------------------------------------------------- */
+
+static bool
+serves(const TcWorkerRow *worker, const TcLane *lane, int32 shard_key)
+{
+	if (!worker->claims || !tc_lane_matches(lane, &worker->scope.filter))
+		return false;
+	if (worker->scope.shard_keys == NULL)
+		return true;
+	for (int i = 0; i < worker->scope.nshard_keys; i++)
+	{
+		if (worker->scope.shard_keys[i] == shard_key)
+			return true;
+	}
+	return false;
+}
+
+static void
+explain_workers(Explanation *e, const TcLane *lane)
+{
+	TcWorkerRow *workers;
+	int			live = tc_worker_read_live(tc_session_now() - WORKER_ALIVE, &workers);
+
+	for (int i = 0; i < live; i++)
+	{
+		if (serves(&workers[i], lane, tc_shard_key(e->key.task_id)))
+			return;
+	}
+	because(e, "no_live_worker", "no worker that claims template \"%s\" of namespace \"%s\" from queue \"%s\""
+			" was seen in the last minute; %d others were", lane->task_name, lane->namespace_name,
+			lane->queue, live);
+}
+
+/* Within the queue of its namespace, since that is what a pool of workers takes from. */
+static void
+explain_position(Explanation *e, const TcLane *lane)
+{
+	char	   *namespace_name = unconstify(char *, lane->namespace_name);
+	char	   *queue = unconstify(char *, lane->queue);
+	TcLaneFilter pool = {
+		.namespaces = &namespace_name, .nnamespaces = 1, .queues = &queue, .nqueues = 1
+	};
+	const TcLane **lanes;
+	int			nlanes = tc_lane_select(&pool, &lanes);
+	TcQueuePosition position = tc_ready_position(lanes, nlanes, lane, e->key, e->step->visible_at,
+												 MAX_POSITION + 1);
+
+	if (position.before == 0)
+		because(e, "queue_position", "claimable since %s; it is the next in queue \"%s\" of namespace \"%s\"",
+				time_text(e->step->visible_at), queue, namespace_name);
+	else if (position.before > MAX_POSITION)
+		because(e, "queue_position", "claimable since %s; ahead of it in queue \"%s\" of namespace \"%s\":"
+				" more than %d", time_text(e->step->visible_at), queue, namespace_name, MAX_POSITION);
+	else
+		because(e, "queue_position", "claimable since %s; ahead of it in queue \"%s\" of namespace \"%s\": "
+				INT64_FORMAT ", " INT64_FORMAT " of them with a priority above its %d",
+				time_text(e->step->visible_at), queue, namespace_name, position.before,
+				position.of_higher_priority, lane->priority);
+}
+
+static void
+explain_queue(Explanation *e)
+{
+	const TcStepView *step = e->step;
+	bool		expired = step->live && step->phase == TC_PHASE_CLAIMED;
+	const TcLane *lane;
+
+	if (!step->live || step->paused || step->visible_at > tc_session_now() ||
+		!(expired || step->phase == TC_PHASE_READY))
+		return;
+	lane = tc_lane_get(step->lane_id);
+	explain_workers(e, lane);
+	if (!expired || step->attempts + 1 < e->max_attempts)
+		explain_position(e, lane);
+}
+
+/* ---- all of it ----------------------------------------------------------- */
+
+static void (*const explainers[]) (Explanation *e) = {
+	explain_end,
+	explain_claim,
+	explain_failures,
+	explain_task_end,
+	explain_pause,
+	explain_parents,
+	explain_time,
+	explain_queue,
+};
+
+List *
+tc_explain_step(const TcTaskView *view, int32 node)
+{
+	Explanation e = {
+		.view = view,
+		.node = node,
+		.step = &view->steps[node],
+		.key = {view->task.task_id, node + 1},
+		.max_attempts = tc_step_attempt_limit(&view->template->steps[node]),
+	};
+	bool		ended = tc_step_state_is_ended(e.step->state);
+
+	for (int i = 0; i < lengthof(explainers); i++)
+	{
+		/* of a step that has ended there is nothing more to say than that, and of its task */
+		if (!ended || explainers[i] == explain_end || explainers[i] == explain_task_end)
+			explainers[i] (&e);
+	}
+	return e.reasons;
+}
