@@ -451,7 +451,7 @@ CREATE TABLE tasker.workers (
 ) WITH (fillfactor = 70);
 
 COMMENT ON TABLE tasker.workers IS 'who claims and sends heartbeats; last_seen_at is at most about ten seconds behind';
-COMMENT ON COLUMN tasker.workers.last_claim_at IS 'when it asked for steps of any task, with the filters that stand here; NULL: what it claims is not known';
+COMMENT ON COLUMN tasker.workers.last_claim_at IS 'when it was noted with which filters (here) it claims; NULL: what it claims is not known';
 
 -- ---------------------------------------------------------------------------
 -- Functions: templates.

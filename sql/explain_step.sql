@@ -6,7 +6,7 @@
 -- days ahead of all other tests, so that no worker of theirs was seen lately
 SET tasker_core.clock_offset = 1000000;
 SELECT name FROM tasker.register_task_template('{"name": "order", "namespace": "explain", "steps": [
-	{"name": "validate", "queue": "cpu"}, {"name": "charge", "depends_on": ["validate"], "retry": {"max_attempts": 2}}, {"name": "reserve", "depends_on": ["validate"]},
+	{"name": "check", "queue": "cpu"}, {"name": "charge", "depends_on": ["check"], "retry": {"max_attempts": 2}}, {"name": "reserve", "depends_on": ["check"]},
 	{"name": "ship", "depends_on": ["reserve", "charge"]}, {"name": "notify", "depends_on": ["ship"]}]}');
 
 -- times, ids and the number of other workers vary
@@ -33,8 +33,20 @@ SELECT count(*) FROM tasker.claim_steps('explain-4', 0, task_id => :t);
 SELECT count(*) FROM tasker.claim_steps('explain-3', 0, task_id => :t);
 SELECT count(*) FROM tasker.heartbeat('explain-3', '{}', '{}');
 SELECT worker_id, task_names, last_claim_at IS NOT NULL AS claims FROM tasker.workers WHERE worker_id IN ('explain-3', 'explain-4') ORDER BY 1;
+-- other filters are noted ten seconds later at the latest, though heartbeats keep the row fresh
+SET tasker_core.clock_offset = 1000009;
+SELECT count(*) FROM tasker.claim_steps('explain-3', 0, task_names => '{explain/other}');
+SET tasker_core.clock_offset = 1000018;
+SELECT count(*) FROM tasker.heartbeat('explain-3', '{}', '{}');
+SELECT count(*) FROM tasker.claim_steps('explain-1', 0);
+SELECT count(*) FROM tasker.claim_steps('explain-3', 0, task_names => '{explain/other}');
+SELECT task_names FROM tasker.workers WHERE worker_id = 'explain-3';
+SET tasker_core.clock_offset = 1000029;
+SELECT count(*) FROM tasker.claim_steps('explain-3', 0, task_names => '{explain/order}');
+SELECT task_names FROM tasker.workers WHERE worker_id = 'explain-3';
+DELETE FROM tasker.workers WHERE worker_id = 'explain-1';
 -- a minute later it is seen no more
-SET tasker_core.clock_offset = 1000070;
+SET tasker_core.clock_offset = 1000095;
 SELECT * FROM pg_temp.why(:t, 1) WHERE reason = 'no_live_worker';
 SET tasker_core.clock_offset = 1000000;
 

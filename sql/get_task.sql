@@ -4,8 +4,8 @@
 --
 
 SELECT name FROM tasker.register_task_template('{"name": "order", "namespace": "document", "version": "1.2.0", "steps": [
-	{"name": "validate", "priority": 3, "queue": "cpu", "timeout_seconds": 90, "handler_class": "Validate", "handler_config": {"strict": true}},
-	{"name": "charge", "depends_on": ["validate"], "retry": {"max_attempts": 2, "jitter": 0}}, {"name": "reserve", "depends_on": ["validate"], "priority": -1},
+	{"name": "check", "priority": 3, "queue": "cpu", "timeout_seconds": 90, "handler_class": "Validate", "handler_config": {"strict": true}},
+	{"name": "charge", "depends_on": ["check"], "retry": {"max_attempts": 2, "jitter": 0}}, {"name": "reserve", "depends_on": ["check"], "priority": -1},
 	{"name": "ship", "depends_on": ["reserve", "charge"]}]}');
 SELECT task_id AS t FROM tasker.create_task('order', '{"order": 7, "at": "2024-01-01T00:00:00+09:00"}', 'document', priority => 5, idempotency_key => 'k-7', initiator => 'shop', source_system => 'web', reason => 'sale',
 	tags => '{eu,vip}', correlation_id => '00000000-0000-0000-0000-000000000007', parent_correlation_id => '00000000-0000-0000-0000-000000000006') \gset
@@ -139,6 +139,9 @@ SELECT count(*) = (SELECT count(*) FROM tasker.list_tasks()) AS null_is_no_filte
 -- highest priority that cannot run stand before the one that can
 -- ---------------------------------------------------------------------------
 
+-- what other tests left is out of the way until the end
+BEGIN;
+UPDATE tasker.step_queue SET visible_at = visible_at + interval '100 years' WHERE phase IN ('r', 'c');
 SELECT count(*) FROM generate_series(1, 17) i, tasker.create_task('refund', jsonb_build_object('i', i), namespace => 'document', priority => 32767, run_at => '2099-01-01 00:00+00');
 SELECT count(tasker.pause_task(task_id)) FROM generate_series(1, 17) i, tasker.create_task('refund', jsonb_build_object('i', i), namespace => 'document', priority => 32767);
 SELECT count(tasker.release_steps(ARRAY[workflow_step_id], ARRAY[claim_token], 1000)) FROM (SELECT task_id AS id FROM generate_series(1, 17) i, tasker.create_task('refund', jsonb_build_object('i', i), namespace => 'document', priority => 32767)) n,
@@ -161,9 +164,11 @@ SELECT named_task_id > 0 AS registered FROM tasker.register_task_template((SELEC
 SELECT task_id AS wide FROM tasker.create_task('wide', namespace => 'document', priority => 32766) \gset
 SELECT CASE task_id WHEN :ready THEN 'ready' WHEN :wide THEN 'wide' END AS task, priority, ready_steps FROM tasker.get_next_ready_tasks(2);
 SELECT count(*) FROM tasker.get_next_ready_tasks(0);
-SELECT count(*) = least(5, (SELECT count(*) FROM tasker.get_next_ready_tasks(10000))) AS five FROM tasker.get_next_ready_tasks();
+SELECT count(*) AS by_default FROM generate_series(1, 9) i, tasker.create_task('refund', jsonb_build_object('i', i), 'document');
+SELECT count(*) AS by_default FROM tasker.get_next_ready_tasks();
 
-DELETE FROM tasker.workers WHERE worker_id = 'document-1';
+ROLLBACK;
+
 SELECT count(tasker.cancel_task(task_id)) FROM tasker.list_tasks('{"namespace": "document"}', 1000) WHERE state IN ('pending', 'in_progress', 'error');
 
 -- ---------------------------------------------------------------------------

@@ -4,8 +4,8 @@
 --
 
 SELECT name FROM tasker.register_task_template('{"name": "order", "namespace": "graph", "steps": [
-	{"name": "validate"}, {"name": "reserve", "depends_on": ["validate"]}, {"name": "charge", "depends_on": ["validate"]},
-	{"name": "ship", "depends_on": ["reserve", "charge"]}, {"name": "notify", "depends_on": ["ship", "validate"]}, {"name": "audit"}]}');
+	{"name": "check"}, {"name": "reserve", "depends_on": ["check"]}, {"name": "charge", "depends_on": ["check"]},
+	{"name": "ship", "depends_on": ["reserve", "charge"]}, {"name": "notify", "depends_on": ["ship", "check"]}, {"name": "audit"}]}');
 SELECT task_id AS t FROM tasker.create_task('order', namespace => 'graph') \gset
 
 -- the level is the longest path from a root, the depth the shortest
@@ -20,7 +20,7 @@ SELECT d.name, n.name = d.name AS named, ARRAY(SELECT id - :t * 1000000::bigint 
 FROM tasker.step_dag_relationships d JOIN tasker.named_steps n USING (named_step_id) WHERE task_id = :t ORDER BY workflow_step_id;
 
 -- ancestors: each once, the nearest first, with state and results, JSON null among them
-SELECT status FROM tasker.claim_steps('w', task_id => :t) c, tasker.complete_step(c.workflow_step_id, c.claim_token, '{"ok": true}') WHERE step_name = 'validate';
+SELECT status FROM tasker.claim_steps('w', task_id => :t) c, tasker.complete_step(c.workflow_step_id, c.claim_token, '{"ok": true}') WHERE step_name = 'check';
 SELECT step_name, status FROM tasker.claim_steps('w', 2, task_id => :t) c, tasker.complete_step(c.workflow_step_id, c.claim_token, 'null') ORDER BY 1;
 SELECT task_state FROM tasker.resolve_step(:t * 1000000::bigint + 3, '"by hand"', 'paid in cash');
 SELECT workflow_step_id - task_id * 1000000 AS step, task_id = :t AS task, name, distance, current_state, results FROM tasker.get_step_transitive_dependencies(:t * 1000000::bigint + 5);
@@ -71,9 +71,9 @@ RESET TimeZone;
 -- all connected; a chain of 2,000
 -- ---------------------------------------------------------------------------
 
-SELECT named_task_id > 0 AS registered FROM tasker.register_task_template((SELECT jsonb_build_object('name', 'layers', 'namespace', 'graph', 'steps', jsonb_agg(jsonb_build_object('name', l || '.' || i,
+SELECT named_task_id > 0 AS registered FROM tasker.register_task_template((SELECT jsonb_build_object('name', 'lattice', 'namespace', 'graph', 'steps', jsonb_agg(jsonb_build_object('name', l || '.' || i,
 	'depends_on', CASE WHEN l = 0 THEN '[]' ELSE (SELECT jsonb_agg(l - 1 || '.' || p) FROM generate_series(0, 9) p) END) ORDER BY l, i)) FROM generate_series(0, 19) l, generate_series(0, 9) i));
-SELECT task_id AS layers FROM tasker.create_task('layers', namespace => 'graph') \gset
+SELECT task_id AS layers FROM tasker.create_task('lattice', namespace => 'graph') \gset
 SELECT count(*) AS levels, bool_and(dependency_level = (workflow_step_id % 1000000 - 1) / 10) AS level_is_layer FROM tasker.calculate_dependency_levels(:layers);
 SELECT count(*) AS ancestors, count(DISTINCT workflow_step_id) AS distinct, max(distance), sum(distance) FROM tasker.get_step_transitive_dependencies(:layers * 1000000::bigint + 200);
 SELECT count(*), sum(parent_count) AS parents, sum(child_count) AS children, count(*) FILTER (WHERE is_root) AS roots, count(*) FILTER (WHERE is_leaf) AS leaves,

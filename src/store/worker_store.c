@@ -27,7 +27,8 @@ static bool touched_scope = false;
 /*
  * The row is written by whoever gets it: locked by another thread of the same
  * worker means that it is being written just now.  The advisory lock keeps two
- * first inserts of one worker from waiting for each other.
+ * first inserts of one worker from waiting for each other.  Heartbeats that keep
+ * the row fresh must not hide for ever that a worker claims something else now.
  */
 static TcPlan plan_touch = {
 	.sql =
@@ -36,8 +37,8 @@ static TcPlan plan_touch = {
 	"free AS MATERIALIZED ("
 	" SELECT w.worker_id FROM tasker.workers w"
 	" WHERE w.worker_id = $1 AND (w.last_seen_at <= $2::timestamptz - interval '10 seconds'"
-	"  OR $4 AND (w.last_claim_at IS NULL"
-	"   OR (w.namespaces, w.task_names, w.queues, w.shard_keys) IS DISTINCT FROM ($5, $6, $7, $8)))"
+	"  OR $4 AND (w.last_claim_at IS NULL OR w.last_claim_at <= $2 - interval '10 seconds'"
+	"   AND (w.namespaces, w.task_names, w.queues, w.shard_keys) IS DISTINCT FROM ($5, $6, $7, $8)))"
 	" FOR NO KEY UPDATE SKIP LOCKED),"
 	"seen AS ("
 	" UPDATE tasker.workers w SET last_seen_at = $2, role = $3,"

@@ -24,6 +24,12 @@ PROMISES = {
     /^ look_up \| complete \| +1 \| \{"mail": "ada@example.org"\}$/,
     /^ send +\| complete \| +1 \| "sent"$/,
     /^ complete \| all_complete +\| +100\.00$/
+  ],
+  ["docs/inspecting.md", 1] => [
+    /^ waiting_for_dependencies \| waits for 2 of 2 parents: "charge" \(pending\), "reserve" \(pending\)/,
+    /^ held_up_by +\| the work towards it is at "validate" \(pending, ready\)/,
+    /\[ \] 1 validate: pending, ready/,
+    /^ has_ready_steps$/
   ]
 }.freeze
 
