@@ -1049,7 +1049,9 @@ COMMENT ON VIEW tasker.step_dag_relationships IS 'the place of every step in the
 CREATE VIEW tasker.workflow_step_transitions AS
 SELECT h.task_id,
 	h.task_id * 1000000 + h.step_no AS workflow_step_id,
-	s.name,
+	(SELECT s.name FROM tasker.tasks t
+	JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
+	WHERE t.task_id = h.task_id AND s.step_no = h.step_no) AS name,
 	h.from_state,
 	h.to_state,
 	h.at,
@@ -1092,8 +1094,6 @@ FROM (
 			ORDER BY x.transition_id DESC LIMIT 1) r
 		WHERE t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast')) e
 	WINDOW history AS (PARTITION BY e.task_id, e.step_no ORDER BY e.place, e.move_id, e.ordinal)) h
-JOIN tasker.tasks t ON t.task_id = h.task_id
-JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = h.step_no
 WHERE NOT (h.of_task AND h.from_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually'));
 
 COMMENT ON VIEW tasker.workflow_step_transitions IS 'every change of every step''s state, with who (a worker, or a role) and why; transition_no counts per step, from 1, in the order in which they happened; filter by task_id';
