@@ -283,7 +283,7 @@ Datum
 tc_row_copy(uint64 row, int column, bool *isnull)
 {
 	Form_pg_attribute attribute = TupleDescAttr(SPI_tuptable->tupdesc, column - 1);
-	Datum		value = row_datum(row, column, isnull);
+	Datum		value = tc_row_datum(row, column, isnull);
 	MemoryContext old;
 
 	if (*isnull)
