@@ -61,11 +61,13 @@ CREATE TABLE tasker.named_tasks (
 	definition_hash		bytea NOT NULL,
 	created_at			timestamptz NOT NULL,
 	created_by			text NOT NULL,
+	input_schema		jsonb,
 	UNIQUE (namespace_id, name, version)
 );
 
 COMMENT ON TABLE tasker.named_tasks IS 'templates, one row a version';
 COMMENT ON COLUMN tasker.named_tasks.definition IS 'the template in normal form: our spelling, defaults left out as they were, descriptive keys kept';
+COMMENT ON COLUMN tasker.named_tasks.input_schema IS 'JSON Schema of the context; null: any object';
 COMMENT ON COLUMN tasker.named_tasks.definition_hash IS 'SHA-256 of the normal form: equal content is the same version';
 
 CREATE TABLE tasker.named_steps (
@@ -88,6 +90,7 @@ CREATE TABLE tasker.named_steps (
 	timeout_seconds		int CHECK (timeout_seconds > 0),
 	on_failure			text NOT NULL CHECK (on_failure IN ('fail', 'skip', 'continue')),
 	min_depth			int NOT NULL CHECK (min_depth >= 0),
+	result_schema		jsonb,
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -97,6 +100,7 @@ COMMENT ON COLUMN tasker.named_tasks.on_failure IS 'continue: other branches go 
 COMMENT ON COLUMN tasker.named_steps.on_failure IS 'what a final failure means: fail blocks the task, skip skips the children, continue runs them without a result';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
 COMMENT ON COLUMN tasker.named_steps.min_depth IS 'shortest path from a root, roots 0';
+COMMENT ON COLUMN tasker.named_steps.result_schema IS 'JSON Schema of the result; null: any';
 
 CREATE TABLE tasker.named_step_edges (
 	named_task_id	int NOT NULL REFERENCES tasker.named_tasks,
@@ -498,7 +502,7 @@ CREATE FUNCTION tasker.create_task(name text, context jsonb DEFAULT '{}', namesp
 	AS 'MODULE_PATHNAME', 'tasker_create_task' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
 
 COMMENT ON FUNCTION tasker.create_task(text, jsonb, text, text, text, int, timestamptz, text, text, text, text[], uuid, uuid) IS
-	'creates a task of a template (NULL version: the highest) in this transaction; a task with the same identity is returned with created false. Errors: TC001 unknown template, 22004 null name, 22023 context no object, 22008 infinite run_at, TC023 too large';
+	'creates a task of a template (NULL version: the highest) in this transaction; a task with the same identity is returned with created false. Errors: TC001 unknown template, 22004 null name, 22023 context no object, 22008 infinite run_at, TC022 context does not match the input_schema, TC023 too large';
 
 -- One statement: all tasks, or none.
 CREATE FUNCTION tasker.create_tasks(requests jsonb)
@@ -608,14 +612,14 @@ CREATE FUNCTION tasker.complete_step(workflow_step_id bigint, claim_token bigint
 	AS 'MODULE_PATHNAME', 'tasker_complete_step' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
 
 COMMENT ON FUNCTION tasker.complete_step(bigint, bigint, jsonb) IS
-	'stores the results of a claimed step and makes its children ready; the same token again is quiet, status already_completed. Errors: TC011 the claim is not held any more, TC003 unknown step, 22004 null results (JSON null is a result)';
+	'stores the results of a claimed step and makes its children ready; the same token again is quiet, status already_completed. Errors: TC011 the claim is not held any more, TC022 the results do not match the result_schema (the claim stays as it was), TC003 unknown step, 22004 null results (JSON null is a result)';
 
 CREATE FUNCTION tasker.complete_steps(workflow_step_ids bigint[], claim_tokens bigint[], results jsonb[])
 	RETURNS TABLE (workflow_step_id bigint, status text, task_id bigint, task_state text, error jsonb, steps_ready int)
 	AS 'MODULE_PATHNAME', 'tasker_complete_steps' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 
 COMMENT ON FUNCTION tasker.complete_steps(bigint[], bigint[], jsonb[]) IS
-	'completes a batch in a constant number of statements; status of each item is completed, already_completed, lease_lost or not_found, and one bad item does not spoil the batch. Errors: 22004 null element, 22023 unequal lengths or an id twice, TC023 more than 10000';
+	'completes a batch in a constant number of statements; status of each item is completed, already_completed, lease_lost, not_found or invalid_result (does not match the result_schema: the claim stays, and error says why), and one bad item does not spoil the batch. Errors: 22004 null element, 22023 unequal lengths or an id twice, TC023 more than 10000';
 
 -- Locks: those of complete_steps, then those of claim_steps.
 CREATE FUNCTION tasker.complete_and_claim(workflow_step_ids bigint[], claim_tokens bigint[], results jsonb[],
@@ -914,6 +918,18 @@ CREATE FUNCTION tasker.list_tasks(filters jsonb DEFAULT '{}', max_tasks int DEFA
 
 COMMENT ON FUNCTION tasker.list_tasks(jsonb, int, bigint) IS
 	'tasks that match every filter, the newest first; the task_id of the last row as before_task_id gives the next page. Filters: namespace, name, version, state, tag, correlation_id, created_after (inclusive), created_before; times without a zone are in UTC. Errors: 22023 unknown filter or state, 22008 infinite time, TC023';
+
+-- ---------------------------------------------------------------------------
+-- Functions: JSON Schema.
+-- ---------------------------------------------------------------------------
+
+-- Locks nothing, reads no table.
+CREATE FUNCTION tasker.validate_json_schema(schema jsonb, document jsonb)
+	RETURNS TABLE (path text, message text)
+	AS 'MODULE_PATHNAME', 'tasker_validate_json_schema' LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.validate_json_schema(jsonb, jsonb) IS
+	'what is wrong with a document by a JSON Schema (draft 2020-12), with its SQL/JSON path; the first ten errors, no rows when it matches. What create_task does with an input_schema, and complete_step with a result_schema. Errors: 22023 invalid or unsupported schema, 22004 null argument, TC023 more work than the bound';
 
 -- ---------------------------------------------------------------------------
 -- Functions: arithmetic.

@@ -45,8 +45,11 @@ find_ruby() {
 has_minitest() { "$RUBY" -e 'require "minitest"' 2>/dev/null; }
 has_compiler() { command -v gcc >/dev/null && command -v make >/dev/null && [[ -f /usr/include/stdio.h ]]; }
 
-# require_packages THING...: THING is build, server, ruby or minitest. Afterwards PG_CONFIG and
-# RUBY are set and exported for the things that were asked for.
+# The tests of the official JSON Schema Test Suite, a directory for each draft.
+JSON_SCHEMA_SUITE=/usr/share/json-schema-test-suite/tests
+
+# require_packages THING...: THING is build, server, ruby, minitest or json_schema_suite. Afterwards
+# PG_CONFIG and RUBY are set and exported for the things that were asked for.
 require_packages() {
   local missing=()
   missing_packages "$@"
@@ -72,6 +75,7 @@ missing_packages() {
         fi
         ;;
       ruby) find_ruby || missing+=(ruby ruby-pg) ;;
+      json_schema_suite) [[ -d $JSON_SCHEMA_SUITE/draft7 ]] || missing+=(json-schema-test-suite) ;;
       minitest) { find_ruby && has_minitest; } || missing+=(ruby-minitest) ;;
     esac
   done

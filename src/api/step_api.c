@@ -13,6 +13,7 @@
 #include "domain/template.h"
 #include "errors.h"
 #include "ops/limits.h"
+#include "ops/schemas.h"
 #include "ops/steps.h"
 
 PG_FUNCTION_INFO_V1(tasker_claim_steps);
@@ -162,6 +163,8 @@ status_name(TcCompletionStatus status)
 			return "lease_lost";
 		case TC_NOT_FOUND:
 			return "not_found";
+		case TC_INVALID_RESULT:
+			return "invalid_result";
 	}
 	pg_unreachable();
 }
@@ -186,6 +189,8 @@ tasker_complete_step(PG_FUNCTION_ARGS)
 		tc_raise_step_not_found(step_id);
 	if (item.status == TC_LEASE_LOST)
 		tc_raise_lease_lost(step_id);
+	if (item.status == TC_INVALID_RESULT)
+		tc_raise_invalid_results(step_id, item.invalid);
 	tc_emit_begin(fcinfo, &emit);
 	tc_emit_int64(&emit, item.key.task_id);
 	tc_emit_text(&emit, tc_task_state_name(item.task_state));
@@ -232,6 +237,8 @@ error_of(const TcCompletion *item)
 	int64		step_id = tc_step_id(item->key.task_id, item->key.step_no);
 	char	   *json;
 
+	if (item->status == TC_INVALID_RESULT)
+		return tc_invalid_results_json(step_id, item->invalid);
 	if (item->status == TC_LEASE_LOST)
 		json = psprintf("{\"sqlstate\": \"TC011\", \"message\": \"the claim on step " INT64_FORMAT
 						" is no longer held\"}", step_id);

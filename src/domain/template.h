@@ -67,6 +67,7 @@ typedef struct TcStep
 	TcBackoffPolicy backoff;
 	int32		timeout_seconds;	/* 0 = none */
 	TcFailureRule on_failure;
+	const struct varlena *result_schema;	/* jsonb, NULL = any result */
 } TcStep;
 
 /* How often a step is tried: once where it may not be retried. */
@@ -84,6 +85,7 @@ typedef struct TcTemplate
 	const char *version;
 	TcIdentityStrategy identity;
 	bool		fail_fast;		/* the first failure that counts ends the task */
+	const struct varlena *input_schema; /* jsonb, NULL = any context */
 	int32		nsteps;
 	TcStep	   *steps;
 	TcDag		dag;

@@ -6,13 +6,17 @@
  * joins behind them, and the rows of the tasks in which nothing became ready.
  * A completion that readied a child leaves the task row alone, since that child
  * will run; so the branches of a task do not wait for one another.
+ *
+ * Results that do not match their schema change nothing: the claim stays.
  */
 #include "postgres.h"
 
 #include "compat.h"
 #include "events/events.h"
 #include "ops/progress.h"
+#include "ops/schemas.h"
 #include "ops/steps.h"
+#include "store/lane_store.h"
 #include "store/template_store.h"
 
 /* The items whose claims are live: parallel arrays. */
@@ -22,6 +26,18 @@ typedef struct Held
 	TcQueueRow *rows;
 	int			n;
 } Held;
+
+/* Do its results match the schema of their step?  The claim is live. */
+static bool
+accept_results(TcCompletion *item, const TcQueueRow *row)
+{
+	const TcTemplate *template = tc_template_get(tc_lane_get(row->lane_id)->named_task_id);
+
+	item->task_state = TC_TASK_IN_PROGRESS;
+	item->invalid = tc_check_results(&template->steps[row->key.step_no - 1], item->results);
+	item->status = item->invalid == NULL ? TC_COMPLETED : TC_INVALID_RESULT;
+	return item->invalid == NULL;
+}
 
 /* Both sides are sorted, and no key stands twice. */
 static void
@@ -41,7 +57,8 @@ match_claims(TcCompletion *items, int n, TcQueueRow *rows, int nrows, Held *held
 		if (r == nrows || tc_step_key_compare(&rows[r], &items[i]) != 0 ||
 			rows[r].phase != TC_PHASE_CLAIMED || rows[r].claim_token != items[i].claim_token)
 			continue;
-		items[i].status = TC_COMPLETED;
+		if (!accept_results(&items[i], &rows[r]))
+			continue;
 		held->items[held->n] = &items[i];
 		held->rows[held->n++] = rows[r];
 	}

@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/limits.h"
+#include "ops/schemas.h"
 #include "ops/tasks.h"
 #include "ops/templates.h"
 #include "store/json_hash.h"
@@ -195,7 +196,7 @@ answer_existing(int64 task_id, TcCreateResult *result)
 }
 
 static void
-create_from(int32 named_task_id, TcNewTask *task, TcCreateResult *result)
+create_from(int32 named_task_id, TcNewTask *task, int ordinal, TcCreateResult *result)
 {
 	const TcTemplate *template = tc_template_get(named_task_id);
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];
@@ -208,6 +209,7 @@ create_from(int32 named_task_id, TcNewTask *task, TcCreateResult *result)
 		answer_existing(existing, result);
 		return;
 	}
+	tc_require_context(template, task->context, ordinal);
 
 	task->named_task_id = named_task_id;
 	tc_task_insert(task_id, task);
@@ -231,7 +233,7 @@ tc_create_task(TcCreateRequest *request, TcCreateResult *result)
 
 	if (named_task_id == 0)
 		tc_raise_template_not_found(namespace_name, request->name, request->version);
-	create_from(named_task_id, &request->task, result);
+	create_from(named_task_id, &request->task, request->ordinal, result);
 }
 
 int
@@ -255,5 +257,5 @@ void
 tc_create_task_from_definition(const struct varlena *template, TcNewTask *task,
 							   TcCreateResult *result)
 {
-	create_from(tc_register_by_content(template), task, result);
+	create_from(tc_register_by_content(template), task, 0, result);
 }

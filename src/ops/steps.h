@@ -8,6 +8,7 @@
 #ifndef TC_STEPS_H
 #define TC_STEPS_H
 
+#include "schema/json_schema.h"
 #include "store/claim_store.h"
 #include "store/step_store.h"
 
@@ -46,7 +47,8 @@ typedef enum TcCompletionStatus
 	TC_COMPLETED,
 	TC_ALREADY_COMPLETED,		/* this very claim completed it before */
 	TC_LEASE_LOST,
-	TC_NOT_FOUND
+	TC_NOT_FOUND,
+	TC_INVALID_RESULT			/* does not match the result_schema; the claim is still held */
 } TcCompletionStatus;
 
 typedef struct TcCompletion
@@ -59,6 +61,7 @@ typedef struct TcCompletion
 	TcCompletionStatus status;
 	TcTaskState task_state;		/* not for TC_NOT_FOUND */
 	int32		steps_ready;	/* how many steps it made ready */
+	const TcSchemaReport *invalid;	/* TC_INVALID_RESULT: why */
 } TcCompletion;
 
 /*

@@ -171,6 +171,9 @@ tc_requests_read(const struct varlena *json, TcCreateRequest **requests)
 	n = (int) convert(value);
 	*requests = palloc0(sizeof(TcCreateRequest) * Max(n, 1));
 	for (int i = 0; i < n; i++)
+	{
 		read_request(i, &(*requests)[i]);
+		(*requests)[i].ordinal = i + 1;
+	}
 	return n;
 }

@@ -36,6 +36,7 @@ typedef struct TcCreateRequest
 	const char *name;
 	const char *version;		/* NULL = highest */
 	TcNewTask	task;			/* named_task_id is filled in */
+	int			ordinal;		/* place in a list of requests, from 1; 0 = a request by itself */
 } TcCreateRequest;
 
 typedef struct TcTaskRow

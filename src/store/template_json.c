@@ -80,6 +80,7 @@ typedef enum StepField
 	STEP_QUEUE,
 	STEP_TRIGGER_RULE,
 	STEP_ON_FAILURE,
+	STEP_RESULT_SCHEMA,
 	STEP_FIELD_COUNT
 } StepField;
 
@@ -106,6 +107,7 @@ static const TcFieldName step_fields[] = {
 	[STEP_QUEUE] = {NULL, "queue"},
 	[STEP_TRIGGER_RULE] = {NULL, "trigger_rule"},
 	[STEP_ON_FAILURE] = {NULL, "on_failure"},
+	[STEP_RESULT_SCHEMA] = {NULL, "result_schema"},
 };
 
 static const TcKey handler_keys[] = {
@@ -157,6 +159,7 @@ static const TcKey step_keys[] = {
 	.words = trigger_rules, .supported = 1},
 	{.name = "on_failure", .field = STEP_ON_FAILURE, .read = tc_read_word,
 	.words = step_failure_rules},
+	{.name = "result_schema", .field = STEP_RESULT_SCHEMA, .read = tc_read_schema},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
 	.words = step_types, .supported = 1},
@@ -176,7 +179,6 @@ static const TcKey step_keys[] = {
 	{.name = "concurrency", .read = tc_read_unsupported},
 	{.name = "delay_seconds", .read = tc_read_unsupported},
 	{.name = "lifecycle", .read = tc_read_unsupported},
-	{.name = "result_schema", .read = tc_read_unsupported},
 	{.name = "run_at", .read = tc_read_unsupported},
 	{.name = "when", .read = tc_read_unsupported},
 
@@ -210,6 +212,7 @@ typedef enum TemplateField
 	TEMPLATE_STALENESS_ACTION,
 	TEMPLATE_AUTO_FAIL,
 	TEMPLATE_AUTO_DLQ,
+	TEMPLATE_INPUT_SCHEMA,
 	TEMPLATE_STEPS,				/* read, but written step by step */
 	TEMPLATE_FIELD_COUNT
 } TemplateField;
@@ -230,6 +233,7 @@ static const TcFieldName template_fields[] = {
 	[TEMPLATE_STALENESS_ACTION] = {lifecycle_block, "staleness_action"},
 	[TEMPLATE_AUTO_FAIL] = {lifecycle_block, "auto_fail_on_timeout"},
 	[TEMPLATE_AUTO_DLQ] = {lifecycle_block, "auto_dlq_on_timeout"},
+	[TEMPLATE_INPUT_SCHEMA] = {NULL, "input_schema"},
 };
 
 /* What they do, and their defaults, is in stale_store.c. */
@@ -262,15 +266,15 @@ static const TcKey template_keys[] = {
 	{.name = "on_failure", .field = TEMPLATE_ON_FAILURE, .read = tc_read_word,
 	.words = task_failure_rules},
 	{.name = lifecycle_block, .nested = lifecycle_keys},
+	{.name = "input_schema", .field = TEMPLATE_INPUT_SCHEMA, .read = tc_read_schema},
 	{.name = "steps", .field = TEMPLATE_STEPS, .read = tc_read_array},
 
 	{.name = "namespace_name", .field = TEMPLATE_NAMESPACE, .read = tc_read_name,
 	.max = TC_NAME_MAX_CHARS, .forbidden = '/'},
+	{.name = "schema", .field = TEMPLATE_INPUT_SCHEMA, .read = tc_read_schema},
 	{.name = "step_templates", .field = TEMPLATE_STEPS, .read = tc_read_array},
 
 	{.name = "concurrency", .read = tc_read_unsupported},
-	{.name = "input_schema", .read = tc_read_unsupported},
-	{.name = "schema", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
 	{.name = "custom_events", .read = tc_read_kept},
@@ -321,6 +325,7 @@ static void fill_step(TcStep *step, const TcValue *values);
 static void fill_backoff(TcReader *reader, const TcPath *path, TcValue *values,
 						 TcBackoffPolicy *backoff);
 static const struct varlena *handler_config(const TcValue *initialization);
+static const struct varlena *json_document(const TcValue *value);
 
 void
 tc_template_parse(const struct varlena *json, TcDefinition *definition)
@@ -399,6 +404,8 @@ read_template(TcReader *reader, const Jsonb *json, TcTemplate *template)
 	template->version = tc_value_text(&values[TEMPLATE_VERSION], TC_DEFAULT_VERSION);
 	template->identity = tc_value_integer(&values[TEMPLATE_IDENTITY], TC_IDENTITY_ALWAYS_UNIQUE);
 	template->fail_fast = tc_value_integer(&values[TEMPLATE_ON_FAILURE], 0) == 1;
+
+	template->input_schema = json_document(&values[TEMPLATE_INPUT_SCHEMA]);
 
 	steps = values[TEMPLATE_STEPS];
 	tc_write_fields(reader, template_fields, values, TEMPLATE_STEPS);
@@ -502,6 +509,7 @@ fill_step(TcStep *step, const TcValue *values)
 	step->max_attempts = tc_value_integer(&values[STEP_MAX_ATTEMPTS], TC_DEFAULT_MAX_ATTEMPTS);
 	step->timeout_seconds = tc_value_integer(&values[STEP_TIMEOUT_SECONDS], 0);
 	step->on_failure = tc_value_integer(&values[STEP_ON_FAILURE], TC_ON_FAILURE_FAIL);
+	step->result_schema = json_document(&values[STEP_RESULT_SCHEMA]);
 }
 
 /* A base above the cap is capped; that is worth a warning where it was written. */
@@ -532,11 +540,20 @@ fill_backoff(TcReader *reader, const TcPath *path, TcValue *values, TcBackoffPol
 static const struct varlena *
 handler_config(const TcValue *initialization)
 {
+	const struct varlena *config = json_document(initialization);
 	JsonbParseState *state = NULL;
-	JsonbValue	json = initialization->json;
 
-	if (json.type != jbvNull)
-		return (struct varlena *) JsonbValueToJsonb(&json);
+	if (config != NULL)
+		return config;
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	return (struct varlena *) JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* NULL where there is nothing to store. */
+static const struct varlena *
+json_document(const TcValue *value)
+{
+	JsonbValue	json = value->json;
+
+	return json.type == jbvNull ? NULL : (struct varlena *) JsonbValueToJsonb(&json);
 }

@@ -8,22 +8,14 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
-#include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/numeric.h"
 
 #include "compat.h"
 #include "store/template_reader.h"
 
-/* Messages quote at most this much of a name or value: any good name of ASCII in full. */
-#define MAX_QUOTED_BYTES	128
-
 static char *message_at(const TcPath *path, const char *format, va_list args)
 			pg_attribute_printf(2, 0);
 static void append_path(StringInfo out, const TcPath *path);
-static char *quote_bytes(const char *text, int length);
-static char *number_text(Numeric number);
 static void read_key(TcReader *reader, const TcPath *parent, const TcKey *key,
 					 const JsonbValue *json, TcValue *values);
 static void warn_unknown_keys(TcReader *reader, const TcPath *path, JsonbContainer *object,
@@ -82,6 +74,16 @@ message_at(const TcPath *path, const char *format, va_list args)
 	}
 }
 
+char *
+tc_path_text(const TcPath *path)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	append_path(&out, path);
+	return out.data;
+}
+
 /* Keys that are no plain words are written as in steps[0]["a key"]. */
 static void
 append_path(StringInfo out, const TcPath *path)
@@ -100,86 +102,7 @@ append_path(StringInfo out, const TcPath *path)
 		appendStringInfo(out, "%s%s", path->parent == NULL ? "" : ".", path->key);
 }
 
-char *
-tc_quote_name(const char *name)
-{
-	return quote_bytes(name, strlen(name));
-}
-
-static char *
-quote_bytes(const char *text, int length)
-{
-	int			kept = pg_mbcliplen(text, length, MAX_QUOTED_BYTES);
-	StringInfoData out;
-
-	initStringInfo(&out);
-	escape_json(&out, pnstrdup(text, kept));
-	if (kept < length)
-		appendStringInfoString(&out, "...");
-	return out.data;
-}
-
-char *
-tc_json_describe(const JsonbValue *json)
-{
-	if (tc_json_object(json) != NULL)
-		return "an object";
-	if (tc_json_array(json) != NULL)
-		return "an array";
-	switch (json->type)
-	{
-		case jbvNull:
-			return "null";
-		case jbvBool:
-			return json->val.boolean ? "true" : "false";
-		case jbvNumeric:
-			return number_text(json->val.numeric);
-		case jbvString:
-			return quote_bytes(json->val.string.val, json->val.string.len);
-		default:
-			elog(ERROR, "unexpected type %d in jsonb", (int) json->type);
-	}
-}
-
-/* A JSON number may have a hundred thousand digits. */
-static char *
-number_text(Numeric number)
-{
-	char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
-
-	if (strlen(text) <= MAX_QUOTED_BYTES)
-		return text;
-	return psprintf("%.*s...", MAX_QUOTED_BYTES, text);
-}
-
 /* ---- objects ------------------------------------------------------------- */
-
-JsonbContainer *
-tc_json_object(const JsonbValue *json)
-{
-	return json->type == jbvBinary && JsonContainerIsObject(json->val.binary.data) ?
-		json->val.binary.data : NULL;
-}
-
-JsonbContainer *
-tc_json_array(const JsonbValue *json)
-{
-	return json->type == jbvBinary && JsonContainerIsArray(json->val.binary.data) ?
-		json->val.binary.data : NULL;
-}
-
-bool
-tc_json_is_empty(const JsonbValue *json)
-{
-	return json->type == jbvNull ||
-		(json->type == jbvBinary && JsonContainerSize(json->val.binary.data) == 0);
-}
-
-char *
-tc_json_string(const JsonbValue *json)
-{
-	return pnstrdup(json->val.string.val, json->val.string.len);
-}
 
 void
 tc_read_keys(TcReader *reader, const TcPath *path, JsonbContainer *object,

@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 
 #include "domain/template.h"
+#include "schema/json_value.h"
 
 /* Where a value stands in the document: steps[2].retry.limit. */
 typedef struct TcPath
@@ -95,21 +96,8 @@ extern void tc_fault(TcReader *reader, const TcPath *path, const char *format, .
 extern void tc_warn(TcReader *reader, const TcPath *path, const char *format, ...)
 			pg_attribute_printf(3, 4);
 
-/* A name as it stands in messages: in quotes, escaped, of bounded length. */
-extern char *tc_quote_name(const char *name);
-
-/* The object or array inside a value, NULL where it is something else. */
-extern JsonbContainer *tc_json_object(const JsonbValue *json);
-extern JsonbContainer *tc_json_array(const JsonbValue *json);
-
-/* Null, or an object or array that holds nothing: says what an absent key says. */
-extern bool tc_json_is_empty(const JsonbValue *json);
-
-/* A string value as a C string. */
-extern char *tc_json_string(const JsonbValue *json);
-
-/* What a value is, for "must be ..., not %s". */
-extern char *tc_json_describe(const JsonbValue *json);
+/* The path as it stands in messages. */
+extern char *tc_path_text(const TcPath *path);
 
 /* Read an object by its table; keys that are in no table get a warning. */
 extern void tc_read_keys(TcReader *reader, const TcPath *path, JsonbContainer *object,
@@ -138,6 +126,8 @@ extern void tc_read_object(TcReader *reader, const TcPath *path, const TcKey *ke
 						   const JsonbValue *json, TcValue *value);
 extern void tc_read_array(TcReader *reader, const TcPath *path, const TcKey *key,
 						  const JsonbValue *json, TcValue *value);
+extern void tc_read_schema(TcReader *reader, const TcPath *path, const TcKey *key,
+						   const JsonbValue *json, TcValue *value);
 extern void tc_read_reference(TcReader *reader, const TcPath *path, const TcKey *key,
 							  const JsonbValue *json, TcValue *value);
 extern void tc_read_references(TcReader *reader, const TcPath *path, const TcKey *key,

@@ -70,6 +70,7 @@ static void load_steps(TcTemplate *template);
 static void load_step(TcStep *step, uint64 row);
 static void load_edges(TcTemplate *template);
 static char *row_text_here(uint64 row, int column);
+static struct varlena *row_varlena_here(uint64 row, int column);
 static int32 look_up(const char *namespace_name, const char *name, const char *version);
 static int32 look_up_highest(const char *namespace_name, const char *name);
 static void remember_id(const TemplateName *name, int32 named_task_id);
@@ -89,7 +90,8 @@ static int	compare_summaries(const void *a, const void *b);
  */
 static TcPlan plan_header = {
 	.sql =
-	"SELECT n.name, t.name, t.version, t.identity_strategy, t.step_count, t.on_failure = 'fail_fast'"
+	"SELECT n.name, t.name, t.version, t.identity_strategy, t.step_count, t.on_failure = 'fail_fast',"
+	" t.input_schema"
 	" FROM tasker.named_tasks t"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
 	" WHERE t.named_task_id = $1",
@@ -103,7 +105,7 @@ static TcPlan plan_steps = {
 	.sql =
 	"SELECT named_step_id, name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms, jitter,"
-	" coalesce(timeout_seconds, 0), on_failure"
+	" coalesce(timeout_seconds, 0), on_failure, result_schema"
 	" FROM tasker.named_steps WHERE named_task_id = $1 ORDER BY step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -190,40 +192,40 @@ static TcPlan plan_insert_namespace = {
 static TcPlan plan_insert_header = {
 	.sql =
 	"INSERT INTO tasker.named_tasks (namespace_id, name, version, identity_strategy, step_count,"
-	" definition, definition_hash, created_at, created_by, on_failure)"
+	" definition, definition_hash, created_at, created_by, on_failure, input_schema)"
 	" SELECT namespace_id, $2, $3, $4, $5, $6, $7, $8, $9,"
-	" CASE WHEN $10 THEN 'fail_fast' ELSE 'continue' END"
+	" CASE WHEN $10 THEN 'fail_fast' ELSE 'continue' END, $11"
 	" FROM tasker.task_namespaces WHERE name = $1"
 	" ON CONFLICT (namespace_id, name, version) DO NOTHING"
 	" RETURNING named_task_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT_RETURNING,
-	.nargs = 10,
+	.nargs = 11,
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, BYTEAOID,
-	TIMESTAMPTZOID, TEXTOID, BOOLOID},
+	TIMESTAMPTZOID, TEXTOID, BOOLOID, JSONBOID},
 };
 
 static TcPlan plan_insert_steps = {
 	.sql =
 	"INSERT INTO tasker.named_steps (named_task_id, step_no, name, queue, priority,"
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
-	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth)"
+	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth, result_schema)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
-	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth"
+	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth, s.result_schema"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
-	" $14::float8[], $15::int[], $16::text[], $17::int[]) WITH ORDINALITY"
+	" $14::float8[], $15::int[], $16::text[], $17::int[], $18::jsonb[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
-	" jitter, timeout_seconds, on_failure, min_depth, step_no)",
+	" jitter, timeout_seconds, on_failure, min_depth, result_schema, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 17,
+	.nargs = 18,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID},
+	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -368,6 +370,7 @@ load_header(TcTemplate *template)
 							   "The identity strategy is unknown.");
 	template->nsteps = tc_row_int32(0, 5);
 	template->fail_fast = tc_row_bool(0, 6);
+	template->input_schema = row_varlena_here(0, 7);
 }
 
 static void
@@ -389,8 +392,6 @@ load_steps(TcTemplate *template)
 static void
 load_step(TcStep *step, uint64 row)
 {
-	struct varlena *config = tc_row_varlena(row, 8);
-
 	step->named_step_id = tc_row_int32(row, 1);
 	step->name = row_text_here(row, 2);
 	step->queue = row_text_here(row, 3);
@@ -398,7 +399,7 @@ load_step(TcStep *step, uint64 row)
 	step->handler_class = row_text_here(row, 5);
 	step->handler_method = row_text_here(row, 6);
 	step->handler_resolver = row_text_here(row, 7);
-	step->handler_config = memcpy(palloc(VARSIZE(config)), config, VARSIZE(config));
+	step->handler_config = row_varlena_here(row, 8);
 	step->retryable = tc_row_bool(row, 9);
 	step->max_attempts = tc_row_int32(row, 10);
 	if (!tc_backoff_strategy_parse(tc_row_text(row, 11), &step->backoff.strategy))
@@ -411,6 +412,7 @@ load_step(TcStep *step, uint64 row)
 	if (!tc_failure_rule_parse(tc_row_text(row, 16), &step->on_failure))
 		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id,
 							   "The failure rule is unknown.");
+	step->result_schema = row_varlena_here(row, 17);
 }
 
 static void
@@ -439,6 +441,15 @@ row_text_here(uint64 row, int column)
 	const char *text = tc_row_text(row, column);
 
 	return text == NULL ? NULL : pstrdup(text);
+}
+
+/* The same for any other varlena. */
+static struct varlena *
+row_varlena_here(uint64 row, int column)
+{
+	struct varlena *value = tc_row_varlena(row, column);
+
+	return value == NULL ? NULL : memcpy(palloc(VARSIZE(value)), value, VARSIZE(value));
 }
 
 /* ---- ids by name --------------------------------------------------------- */
@@ -590,11 +601,16 @@ insert_header(const TcTemplate *template, const struct varlena *definition,
 		TimestampTzGetDatum(tc_session_now()),
 		CStringGetTextDatum(tc_session_role()),
 		BoolGetDatum(template->fail_fast),
+		PointerGetDatum(template->input_schema),
 	};
+	char		nulls[lengthof(values)];
 	Datum		namespace_values[] = {values[0], values[7]};
 
+	memset(nulls, ' ', sizeof(nulls));
+	if (template->input_schema == NULL)
+		nulls[lengthof(values) - 1] = 'n';
 	tc_plan_run(&plan_insert_namespace, namespace_values, NULL);
-	return tc_plan_run(&plan_insert_header, values, NULL) == 0 ? 0 : tc_row_int32(0, 1);
+	return tc_plan_run(&plan_insert_header, values, nulls) == 0 ? 0 : tc_row_int32(0, 1);
 }
 
 /* One array of a member of every step, for insert_steps(). */
@@ -640,6 +656,7 @@ DEFINE_STEP_COLUMN(max_backoffs, int64, step->backoff.max_ms, tc_array_int64)
 DEFINE_STEP_COLUMN(jitters, double, step->backoff.jitter, array_float8)
 DEFINE_STEP_COLUMN(timeouts, int32, step->timeout_seconds, tc_array_int32)
 DEFINE_STEP_COLUMN(failure_rules, const char *, tc_failure_rule_name(step->on_failure), tc_array_text)
+DEFINE_STEP_COLUMN(result_schemas, const struct varlena *, step->result_schema, tc_array_jsonb)
 
 static Datum
 min_depths(const TcTemplate *template)
@@ -671,6 +688,7 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		timeouts(template),
 		failure_rules(template),
 		min_depths(template),
+		result_schemas(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);

@@ -16,6 +16,7 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
+#include "schema/json_schema.h"
 #include "store/template_reader.h"
 
 /* Enough for any number that is in range, and for numeric_in() never to fail. */
@@ -294,6 +295,16 @@ tc_read_array(TcReader *reader, const TcPath *path, const TcKey *key,
 	if (tc_json_array(json) == NULL)
 		tc_fault(reader, path, "must be an array, not %s", tc_json_describe(json));
 	else
+		value->json = *json;
+}
+
+/* A schema that every value matches says what an absent one says, so it is not written. */
+void
+tc_read_schema(TcReader *reader, const TcPath *path, const TcKey *key,
+			   const JsonbValue *json, TcValue *value)
+{
+	tc_schema_check(json, tc_path_text(path), &reader->faults, &reader->warnings);
+	if (!tc_json_is_empty(json) && !(json->type == jbvBool && json->val.boolean))
 		value->json = *json;
 }
 

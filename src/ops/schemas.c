@@ -1,0 +1,118 @@
+/*
+ * schemas.c
+ *	  Contexts and results that do not match the schemas of their template.
+ *
+ * Whether they do is for src/schema to find out.  Finding out is bounded; what
+ * exceeds the bound is refused like what does not match, by another SQLSTATE.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "ops/schemas.h"
+#include "store/session.h"
+
+static char *result_message(int64 workflow_step_id, TcSchemaBound bound);
+static void append_string(StringInfo out, const char *key, const char *value);
+
+void
+tc_require_context(const TcTemplate *template, const struct varlena *context, int ordinal)
+{
+	TcSchemaReport report;
+	char	   *document = ordinal == 0 ? "context" : psprintf("context of request %d", ordinal);
+
+	if (template->input_schema == NULL ||
+		tc_schema_validate(template->input_schema, context, &report))
+		return;
+	tc_require_bounds(document, &report);
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_SCHEMA_MISMATCH),
+			 errmsg("%s does not match the input_schema of template \"%s/%s\" version \"%s\"",
+					document, template->namespace_name, template->name, template->version),
+			 errdetail("%s", tc_schema_report_lines(&report)),
+			 errhint("Correct the context; nothing was stored. tasker.get_task_template() shows the schema.")));
+}
+
+const TcSchemaReport *
+tc_check_results(const TcStep *step, const struct varlena *results)
+{
+	MemoryContext old;
+	TcSchemaReport *report;
+
+	if (step->result_schema == NULL)
+		return NULL;
+	old = MemoryContextSwitchTo(tc_session_caller_context());
+	report = palloc(sizeof(TcSchemaReport));
+	if (tc_schema_validate(step->result_schema, results, report))
+	{
+		pfree(report);
+		report = NULL;
+	}
+	MemoryContextSwitchTo(old);
+	return report;
+}
+
+void
+tc_raise_invalid_results(int64 workflow_step_id, const TcSchemaReport *report)
+{
+	tc_require_bounds("results", report);
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_SCHEMA_MISMATCH),
+			 errmsg("%s", result_message(workflow_step_id, report->bound)),
+			 errdetail("%s", tc_schema_report_lines(report)),
+			 errhint("The claim is still held: complete the step with results that match, or fail it. tasker.get_task_template() shows the schema.")));
+}
+
+struct varlena *
+tc_invalid_results_json(int64 workflow_step_id, const TcSchemaReport *report)
+{
+	bool		mismatch = report->bound == TC_SCHEMA_WITHIN_BOUNDS;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	append_string(&out, "{\"sqlstate\":", mismatch ? "TC022" : "TC023");
+	append_string(&out, ",\"message\":", result_message(workflow_step_id, report->bound));
+	appendStringInfoString(&out, ",\"errors\":[");
+	for (int i = 0; mismatch && i < report->nerrors; i++)
+	{
+		append_string(&out, i == 0 ? "{\"path\":" : ",{\"path\":", report->errors[i].path);
+		append_string(&out, ",\"message\":", report->errors[i].message);
+		appendStringInfoChar(&out, '}');
+	}
+	appendStringInfoString(&out, "]}");
+	return (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in,
+																  CStringGetDatum(out.data)));
+}
+
+void
+tc_require_bounds(const char *document, const TcSchemaReport *report)
+{
+	static const char hint[] = "Simplify the schema (references that lead into each other multiply), or pass a smaller document.";
+
+	if (report->bound == TC_SCHEMA_TOO_MANY_STEPS)
+		tc_raise_limit(psprintf("the number of steps of validating the %s", document),
+					   TC_SCHEMA_MAX_STEPS + 1, TC_SCHEMA_MAX_STEPS, hint);
+	if (report->bound == TC_SCHEMA_TOO_DEEP)
+		tc_raise_limit(psprintf("the depth of validating the %s", document),
+					   TC_SCHEMA_MAX_DEPTH + 1, TC_SCHEMA_MAX_DEPTH, hint);
+}
+
+static char *
+result_message(int64 workflow_step_id, TcSchemaBound bound)
+{
+	return psprintf(bound == TC_SCHEMA_WITHIN_BOUNDS ?
+					"results of step " INT64_FORMAT " do not match its result_schema" :
+					"validating the results of step " INT64_FORMAT " exceeds the limit",
+					workflow_step_id);
+}
+
+static void
+append_string(StringInfo out, const char *key, const char *value)
+{
+	appendStringInfoString(out, key);
+	escape_json(out, value);
+}
