@@ -160,9 +160,8 @@ WHERE line > 1 ORDER BY i, line;
 SELECT r.refusal FROM (VALUES
 	(1, '{"type": "decision"}'::jsonb, '{}'::jsonb), (2, '{"step_type": "batch_worker"}', '{}'), (3, '{"type": "x"}', '{}'),
 	(4, '{"trigger_rule": "all_done"}', '{}'), (6, '{"when": "x"}', '{}'),
-	(7, '{"result_schema": {"type": "object"}}', '{}'), (8, '{"batch_config": {"batch_size": 5}}', '{}'),
+	(8, '{"batch_config": {"batch_size": 5}}', '{}'),
 	(9, '{"delay_seconds": 5}', '{}'), (10, '{"run_at": "2030-01-01"}', '{}'), (11, '{"concurrency": 1}', '{}'),
-	(13, '{}', '{"input_schema": {"type": "object"}}'), (14, '{}', '{"schema": {"type": "object"}}'),
 	(15, '{"lifecycle": {"max_duration_minutes": 5}}', '{}'), (16, '{}', '{"identity_strategy": "hash"}')
 ) AS v(i, step, top), pg_temp.refusal(pg_temp.template(step, top)) WITH ORDINALITY AS r(refusal, line)
 WHERE line > 1 ORDER BY i, line;

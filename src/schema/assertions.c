@@ -19,6 +19,9 @@
 /* Comparing this many bytes is one step, and so is matching them with a pattern. */
 #define BYTES_PER_STEP	32
 
+/* Items differ early more often than not, or sorting them would be slow. */
+#define BYTES_PER_STEP_OF_SORT	256
+
 /* What a pattern costs beside that, and a remainder of what may have a hundred thousand digits. */
 #define PATTERN_STEPS	10
 #define LONG_NUMBER_STEPS 1000
@@ -252,7 +255,7 @@ tc_apply_unique_items(TcEvaluation *evaluation, const TcSite *site, const JsonbV
 
 	if (!argument->val.boolean || n < 2)
 		return true;
-	if (!tc_schema_spend(evaluation, n + tc_json_size(site->value) / BYTES_PER_STEP *
+	if (!tc_schema_spend(evaluation, n + tc_json_size(site->value) / BYTES_PER_STEP_OF_SORT *
 						 (pg_leftmost_one_pos32(n) + 1)))
 		return false;
 	items = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(JsonbValue) * n);
