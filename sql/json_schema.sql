@@ -227,13 +227,12 @@ FROM claims c, tasker.complete_and_claim(ARRAY[c.workflow_step_id], ARRAY[c.clai
 WHERE c.step_name = 'pay' ORDER BY 1 NULLS LAST;
 SELECT * FROM tasker.verify_task(:t) UNION ALL SELECT * FROM tasker.verify_task(:t2);
 
--- a result that would take too long to check is refused alone, too
-SELECT warnings FROM tasker.register_task_template(jsonb_build_object('name', 'long', 'namespace', 'schema_long', 'steps',
-	jsonb_build_array(jsonb_build_object('name', 'a', 'result_schema', pg_temp.doubling(40)))));
-SELECT task_id AS t FROM tasker.create_task('long', namespace => 'schema_long') \gset
+-- a result that would take too much to check is refused alone, too
+SELECT warnings FROM tasker.register_task_template('{"name": "deep", "namespace": "schema_deep", "steps": [{"name": "a", "result_schema": {"items": {"$ref": "#"}}}]}');
+SELECT task_id AS t FROM tasker.create_task('deep', namespace => 'schema_deep') \gset
 SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('w', task_id => :t) \gset
-SELECT status, regexp_replace(error::text, '\d{7,}', 'ID') AS error FROM tasker.complete_steps(ARRAY[:step], ARRAY[:token], ARRAY['1'::jsonb]);
-SELECT * FROM pg_temp.refusal(format('SELECT tasker.complete_step(%s, %s, ''1'')', :step, :token));
+SELECT status, regexp_replace(error::text, '\d{7,}', 'ID') AS error FROM tasker.complete_steps(ARRAY[:step], ARRAY[:token], ARRAY[(repeat('[', 600) || repeat(']', 600))::jsonb]);
+SELECT * FROM pg_temp.refusal(format('SELECT tasker.complete_step(%s, %s, %L)', :step, :token, repeat('[', 600) || repeat(']', 600)));
 SELECT step_state FROM tasker.fail_step(:step, :token, '"cannot say"', false);
 
 SELECT * FROM tasker.verify_all();
