@@ -1,0 +1,110 @@
+# frozen_string_literal: true
+
+module Race
+  # Works off what is left, then checks what must hold whatever happened.
+  class Checks
+    DRAIN_LIMIT = 60 # seconds; leases and retries of the hunt last half a second at most
+
+    def initialize(connection, namespace, ledger)
+      @connection = connection
+      @namespace = namespace
+      @ledger = ledger
+      @passed = @failed = 0
+    end
+
+    # @return [Boolean] whether all is well
+    def report
+      describe_load
+      drain
+      check("no deadlock", @ledger.deadlocks)
+      check("no unexpected error", @ledger.surprises)
+      check("every verb had its way", idle_verbs)
+      check("every task ended, and left nothing in the queue", unended)
+      check("every acknowledged completion is stored exactly once", lost_completions)
+      check("nothing is stored of a claim that was rolled back", ghosts)
+      check("each idempotency key made one task", split_keys)
+      check("verify_all() finds nothing", violations)
+      puts "1..#{@passed + @failed}", "#{@passed} passed, #{@failed} failed"
+      @failed.zero?
+    end
+
+    private
+
+    def check(name, findings)
+      findings.empty? ? @passed += 1 : @failed += 1
+      puts "#{"not " unless findings.empty?}ok #{@passed + @failed} - #{name}"
+      findings.first(10).each { |finding| puts "#   #{finding}" }
+      puts "#   ... #{findings.size} in all" if findings.size > 10
+    end
+
+    def describe_load
+      puts "# committed: #{counts(@ledger.done)}"
+      puts "# refused: #{counts(@ledger.expected)}"
+    end
+
+    def counts(hash) = hash.sort.map { |key, count| "#{key} #{count}" }.join(", ")
+
+    def query(sql, *values) = @connection.exec_params(sql, values)
+    def lines(sql, *values) = query(sql, *values).map { |row| row.values.join(" ") }
+    def array(values) = "{#{values.join(",")}}"
+
+    TASKS = "tasker.tasks t JOIN tasker.named_tasks n USING (named_task_id) " \
+            "JOIN tasker.task_namespaces s USING (namespace_id) WHERE s.name = $1"
+    OPEN = "t.state IN ('pending', 'in_progress')"
+
+    def drain
+      query("SELECT tasker.resume_task(t.task_id) FROM #{TASKS} AND #{OPEN} AND t.paused_at IS NOT NULL", @namespace)
+      deadline = Race.now + DRAIN_LIMIT
+      while Race.now < deadline && query("SELECT FROM #{TASKS} AND #{OPEN} LIMIT 1", @namespace).ntuples.positive?
+        complete(query("SELECT * FROM tasker.claim_steps('drain', 100, array[$1])", @namespace).to_a)
+      end
+    rescue PG::Error => error
+      @ledger.surprises << "drain: #{error.message.tr("\n", " ")}"
+    end
+
+    def complete(claims)
+      return sleep(0.02) if claims.empty?
+
+      ids, tokens = claims.map { |claim| claim.values_at("workflow_step_id", "claim_token") }.transpose
+      rows = query("SELECT * FROM tasker.complete_steps($1, $2, $3)", array(ids), array(tokens), array(ids.map { 1 }))
+      @ledger.surprises.concat(rows.reject { |row| row["status"] == "completed" }.map { |row| "drain: #{row}" })
+      @ledger.completed.concat(ids.zip(tokens))
+    end
+
+    # ---- findings: what is wrong, nothing when all is well
+
+    # A hunt that did not hunt proves nothing.
+    def idle_verbs
+      (Session::WEIGHTS.keys - @ledger.done.keys).map { |verb| "#{verb} never succeeded: run longer" }
+    end
+
+    def unended
+      lines("SELECT 'task', t.task_id, t.state FROM #{TASKS} AND #{OPEN}", @namespace) +
+        lines("SELECT 'step', q.task_id, q.step_no, q.phase FROM tasker.step_queue q " \
+              "WHERE q.task_id IN (SELECT t.task_id FROM #{TASKS})", @namespace)
+    end
+
+    def lost_completions
+      ids, tokens = @ledger.completed.uniq.transpose
+      lines("SELECT 'step', i.step_id, 'is stored', count(a.task_id), 'times' " \
+            "FROM unnest($1::bigint[], $2::bigint[]) AS i(step_id, token) " \
+            "LEFT JOIN tasker.step_attempts a ON a.task_id = i.step_id / 1000000 AND a.step_no = i.step_id % 1000000 " \
+            "AND a.claim_token = i.token AND a.outcome = 'completed' " \
+            "GROUP BY i.step_id, i.token HAVING count(a.task_id) <> 1", array(ids || []), array(tokens || []))
+    end
+
+    def ghosts
+      lines("SELECT 'step', a.task_id, a.step_no, a.outcome FROM tasker.step_attempts a " \
+            "WHERE a.task_id IN (SELECT t.task_id FROM #{TASKS}) AND a.claim_token = ANY ($2::bigint[])",
+            @namespace, array(@ledger.ghosts))
+    end
+
+    def split_keys
+      made = @ledger.keys.select { |_, answers| answers.map(&:first).uniq.size > 1 || answers.count(&:last) > 1 }
+      lines("SELECT 'stored twice:', t.idempotency_key FROM #{TASKS} GROUP BY t.idempotency_key HAVING count(*) > 1",
+            @namespace) + made.map { |key, answers| "#{key}: #{answers}" }
+    end
+
+    def violations = lines("SELECT * FROM tasker.verify_all(NULL)")
+  end
+end
