@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "events/events.h"
 #include "ops/steps.h"
+#include "store/attempt.h"
 #include "store/task_store.h"
 #include "store/template_store.h"
 #include "store/worker_store.h"
@@ -166,23 +167,41 @@ take(Batch *batch, TcQueueRow *rows, int n)
 	tc_queue_claim(rows, tokens, lease_until, n, batch->request->worker_id);
 }
 
+typedef struct Catch
+{
+	const TcClaimScope *scope;
+	const TcCandidate *candidates;
+	int			ncandidates;
+	TcQueueRow *rows;
+	int			nrows;
+} Catch;
+
+static bool
+catch_rows(void *arg)
+{
+	Catch	   *catch = arg;
+
+	catch->nrows = tc_claim_lock(catch->scope, catch->candidates, catch->ncandidates, &catch->rows);
+	qsort(catch->rows, catch->nrows, sizeof(TcQueueRow), tc_step_key_compare);
+	catch->nrows = start_tasks(catch->rows, catch->nrows);
+	return catch->nrows > 0;
+}
+
 /* Returns whether another look may find more. */
 static bool
 look(Batch *batch, const TcClaimScope *scope)
 {
 	TcCandidate *candidates;
-	TcQueueRow *rows;
-	int			ncandidates = tc_claim_peek(scope, batch->request->max_steps - batch->n, &candidates);
-	int			nrows;
+	Catch		catch = {.scope = scope};
 
-	if (ncandidates == 0)
+	catch.ncandidates = tc_claim_peek(scope, batch->request->max_steps - batch->n, &candidates);
+	catch.candidates = candidates;
+	if (catch.ncandidates == 0)
 		return false;
-	nrows = tc_claim_lock(scope, candidates, ncandidates, &rows);
-	qsort(rows, nrows, sizeof(TcQueueRow), tc_step_key_compare);
-	nrows = start_tasks(rows, nrows);
-	if (nrows > 0)
-		take(batch, rows, nrows);
-	return nrows < ncandidates;
+	if (!tc_attempt(catch_rows, &catch, TC_WAIT_BRIEFLY))
+		return true;
+	take(batch, catch.rows, catch.nrows);
+	return catch.nrows < catch.ncandidates;
 }
 
 static void

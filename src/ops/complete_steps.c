@@ -208,7 +208,7 @@ tc_complete_steps(TcCompletion *items, int n)
 	for (int i = 0; i < n; i++)
 		keys[i] = items[i].key;
 
-	nrows = tc_queue_lock(keys, n, &rows);
+	nrows = tc_queue_lock_claims(keys, n, &rows);
 	match_claims(items, n, rows, nrows, &held);
 	complete_held(&held);
 	explain_lost(items, n);

@@ -195,37 +195,96 @@ answer_existing(int64 task_id, TcCreateResult *result)
 	result->state = task->state;
 }
 
-static void
-create_from(int32 named_task_id, TcNewTask *task, int ordinal, TcCreateResult *result)
+/* A task on its way. */
+typedef struct Creation
 {
-	const TcTemplate *template = tc_template_get(named_task_id);
-	uint8		hash[PG_SHA256_DIGEST_LENGTH];
-	int64		task_id = tc_task_next_id();
-	int64		existing;
+	uint8		hash[PG_SHA256_DIGEST_LENGTH];	/* first: sorted by it */
+	bool		has_identity;
+	TcNewTask  *task;
+	int			ordinal;		/* in a bulk request, from 1; 0 = alone */
+	int64		task_id;
+	int64		existing;		/* the task that has this identity, 0 = none */
+} Creation;
 
+static void
+prepare(Creation *creation, int32 named_task_id, TcNewTask *task, int ordinal)
+{
+	creation->task = task;
+	creation->ordinal = ordinal;
+	creation->task->named_task_id = named_task_id;
+	creation->task_id = tc_task_next_id();
+	creation->existing = 0;
 	check_task(task);
-	if (identity_of(task, template, hash) && (existing = tc_task_claim_key(hash, task_id)) != 0)
+	creation->has_identity = identity_of(task, tc_template_get(named_task_id), creation->hash);
+}
+
+/* One key twice: the first request makes the task. */
+static int
+compare_identities(const void *a, const void *b)
+{
+	const Creation *x = *(Creation *const *) a;
+	const Creation *y = *(Creation *const *) b;
+	int			order = memcmp(x->hash, y->hash, sizeof(x->hash));
+
+	if (order != 0)
+		return order;
+	return (x->task_id > y->task_id) - (x->task_id < y->task_id);
+}
+
+/* Keys are locks: bulk requests take them in one order, whatever the order of their tasks. */
+static void
+claim_identities(Creation *creations, int n)
+{
+	Creation  **keyed = palloc(sizeof(Creation *) * Max(n, 1));
+	int			nkeyed = 0;
+
+	for (int i = 0; i < n; i++)
 	{
-		answer_existing(existing, result);
+		if (creations[i].has_identity)
+			keyed[nkeyed++] = &creations[i];
+	}
+	qsort(keyed, nkeyed, sizeof(Creation *), compare_identities);
+	for (int i = 0; i < nkeyed; i++)
+		keyed[i]->existing = tc_task_claim_key(keyed[i]->hash, keyed[i]->task_id);
+}
+
+static void
+finish(const Creation *creation, TcCreateResult *result)
+{
+	const TcNewTask *task = creation->task;
+	const TcTemplate *template = tc_template_get(task->named_task_id);
+
+	if (creation->existing != 0)
+	{
+		answer_existing(creation->existing, result);
 		return;
 	}
-	tc_require_context(template, task->context, ordinal);
+	tc_require_context(template, task->context, creation->ordinal);
 
-	task->named_task_id = named_task_id;
-	tc_task_insert(task_id, task);
-	insert_steps(task_id, template, task);
-	tc_event_task(TC_EVENT_TASK_CREATED, task_id);
+	tc_task_insert(creation->task_id, task);
+	insert_steps(creation->task_id, template, task);
+	tc_event_task(TC_EVENT_TASK_CREATED, creation->task_id);
 	if (task->run_at == TC_NO_TIME || task->run_at <= tc_session_now())
 		tc_event_ready(template->namespace_name);
 
-	result->task_id = task_id;
+	result->task_id = creation->task_id;
 	result->created = true;
 	result->step_count = template->nsteps;
 	result->state = TC_TASK_PENDING;
 }
 
-void
-tc_create_task(TcCreateRequest *request, TcCreateResult *result)
+static void
+create_from(int32 named_task_id, TcNewTask *task, int ordinal, TcCreateResult *result)
+{
+	Creation	creation;
+
+	prepare(&creation, named_task_id, task, ordinal);
+	claim_identities(&creation, 1);
+	finish(&creation, result);
+}
+
+static int32
+template_of(const TcCreateRequest *request)
 {
 	const char *namespace_name = request->namespace_name ? request->namespace_name
 		: TC_DEFAULT_NAMESPACE;
@@ -233,7 +292,13 @@ tc_create_task(TcCreateRequest *request, TcCreateResult *result)
 
 	if (named_task_id == 0)
 		tc_raise_template_not_found(namespace_name, request->name, request->version);
-	create_from(named_task_id, &request->task, request->ordinal, result);
+	return named_task_id;
+}
+
+void
+tc_create_task(TcCreateRequest *request, TcCreateResult *result)
+{
+	create_from(template_of(request), &request->task, request->ordinal, result);
 }
 
 int
@@ -241,13 +306,20 @@ tc_create_tasks(const struct varlena *requests, TcCreateResult **results)
 {
 	TcCreateRequest *list;
 	int			n = tc_requests_read(requests, &list);
+	Creation   *creations = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Creation) * Max(n, 1));
 
 	*results = MemoryContextAllocHuge(tc_session_caller_context(),
 									  sizeof(TcCreateResult) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		tc_create_task(&list[i], &(*results)[i]);
+		prepare(&creations[i], template_of(&list[i]), &list[i].task, list[i].ordinal);
+	}
+	claim_identities(creations, n);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		finish(&creations[i], &(*results)[i]);
 	}
 	return n;
 }

@@ -19,6 +19,7 @@
 #include "guc.h"
 #include "ops/final_failure.h"
 #include "ops/steps.h"
+#include "store/attempt.h"
 #include "store/lane_store.h"
 #include "store/task_store.h"
 #include "store/template_store.h"
@@ -90,7 +91,7 @@ tc_fail_step(const TcFailRequest *request, TcFailResult *result)
 	TcFailure	failure;
 
 	tc_final_failure_prepare(request->key);
-	if (tc_queue_lock(&request->key, 1, &row) != 1 || row->phase != TC_PHASE_CLAIMED ||
+	if (tc_queue_lock_claims(&request->key, 1, &row) != 1 || row->phase != TC_PHASE_CLAIMED ||
 		row->claim_token != request->claim_token)
 	{
 		answer_repetition(request, result);
@@ -113,9 +114,10 @@ tc_fail_step(const TcFailRequest *request, TcFailResult *result)
 	result->task_state = tc_final_failure(row);
 }
 
-bool
-tc_fail_exhausted(TcStepKey key)
+static bool
+fail_exhausted(void *arg)
 {
+	TcStepKey	key = *(TcStepKey *) arg;
 	TcFailure	failure = {
 		.lease_expired = true,
 		.to_state = TC_STEP_ERROR,
@@ -138,4 +140,10 @@ tc_fail_exhausted(TcStepKey key)
 	tc_event_step(TC_EVENT_STEP_FAILED, key.task_id, key.step_no);
 	tc_final_failure(&row);
 	return true;
+}
+
+bool
+tc_fail_exhausted(TcStepKey key)
+{
+	return tc_attempt(fail_exhausted, &key, TC_WAIT_BRIEFLY);
 }

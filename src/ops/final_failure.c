@@ -36,10 +36,9 @@ void
 tc_final_failure_prepare(TcStepKey key)
 {
 	int32		lane_id = tc_queue_peek_lane(key);
-	TcQueueRow *rows;
 
 	if (lane_id != 0 && ends_the_task(template_of(lane_id), key.step_no))
-		tc_queue_lock_task(key.task_id, &rows);
+		tc_queue_lock_live(key.task_id);
 }
 
 /* With every row locked, whatever the rule needs later is not waited for either. */
@@ -150,7 +149,7 @@ static void
 stop_task(int64 task_id)
 {
 	TcQueueRow *rows;
-	int			n = tc_queue_lock_task(task_id, &rows);
+	int			n = tc_queue_read_task(task_id, &rows);
 	TcStepMove *moves = palloc(sizeof(TcStepMove) * Max(n, 1));
 	int			nmoves = 0;
 

@@ -26,7 +26,7 @@ lock_held(TcHold *holds, int n, TcQueueRow **held)
 	qsort(holds, n, sizeof(TcHold), tc_step_key_compare);
 	for (int i = 0; i < n; i++)
 		keys[i] = holds[i].key;
-	nrows = tc_queue_lock(keys, n, &rows);
+	nrows = tc_queue_lock_claims(keys, n, &rows);
 	for (int i = 0, r = 0; i < n; i++)
 	{
 		while (r < nrows && tc_step_key_compare(&rows[r], &holds[i]) < 0)

@@ -5,11 +5,42 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "errors.h"
 #include "ops/changes.h"
+#include "store/attempt.h"
+
+typedef struct Hold
+{
+	int64		task_id;
+	TcHeldTask *held;
+} Hold;
+
+/*
+ * Another change may commit live rows while we wait for the task row; they have
+ * to be locked before it, so then all locks are given back.
+ */
+static bool
+lock_all(void *arg)
+{
+	Hold	   *hold = arg;
+	TcHeldTask *held = hold->held;
+	int			nlocked = tc_queue_lock_live(hold->task_id);
+	TcTaskRow  *task;
+
+	if (tc_task_lock(&hold->task_id, 1, false, &task) != 1)
+		tc_raise_task_not_found(hold->task_id);
+	held->nrows = tc_queue_read_task(hold->task_id, &held->rows);
+	for (int i = 0; i < held->nrows; i++)
+	{
+		if (held->rows[i].phase == TC_PHASE_READY || held->rows[i].phase == TC_PHASE_CLAIMED)
+			nlocked--;
+	}
+	return nlocked == 0;
+}
 
 /* What the task looks like is read after the locks, with a new snapshot. */
 static bool
@@ -31,10 +62,11 @@ load_held(int64 task_id, TcHeldTask *held)
 void
 tc_hold_task(int64 task_id, TcHeldTask *held)
 {
-	TcTaskRow  *task;
+	Hold		hold = {task_id, held};
 
-	held->nrows = tc_queue_lock_task(task_id, &held->rows);
-	if (tc_task_lock(&task_id, 1, false, &task) != 1 || !load_held(task_id, held))
+	while (!tc_attempt(lock_all, &hold, TC_WAIT_AS_LONG_AS_IT_TAKES))
+		CHECK_FOR_INTERRUPTS();
+	if (!load_held(task_id, held))
 		tc_raise_task_not_found(task_id);
 }
 
@@ -42,7 +74,10 @@ bool
 tc_hold_task_nowait(int64 task_id, TcHeldTask *held)
 {
 	TcTaskRow  *task;
+	int			nlocked;
 
-	return tc_queue_lock_task_nowait(task_id, &held->rows, &held->nrows) &&
-		tc_task_lock(&task_id, 1, true, &task) == 1 && load_held(task_id, held);
+	return tc_queue_lock_task_nowait(task_id, &held->rows, &nlocked) &&
+		tc_task_lock(&task_id, 1, true, &task) == 1 &&
+		(held->nrows = tc_queue_read_task(task_id, &held->rows)) == nlocked &&
+		load_held(task_id, held);
 }

@@ -15,6 +15,7 @@
 #include "events/events.h"
 #include "ops/changes.h"
 #include "ops/operations.h"
+#include "store/attempt.h"
 
 /* How many live tasks one statement looks at. */
 #define TASKS_PER_LOOK 1000
@@ -146,9 +147,10 @@ hold(const TcStaleTask *stale, TcHeldTask *held)
 	return tc_task_lock(&stale->task_id, 1, true, &task) == 1;
 }
 
-bool
-tc_treat_stale_task(TcStaleTask *stale)
+static bool
+treat(void *arg)
 {
+	TcStaleTask *stale = arg;
 	TcStaleTask *again;
 	TcHeldTask	held;
 
@@ -161,4 +163,10 @@ tc_treat_stale_task(TcStaleTask *stale)
 	if (stale->dead_letter)
 		tc_dead_letter_record(stale->task_id, "stale", NULL, stale->details);
 	return true;
+}
+
+bool
+tc_treat_stale_task(TcStaleTask *stale)
+{
+	return tc_attempt(treat, stale, TC_WAIT_BRIEFLY);
 }

@@ -89,31 +89,32 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 
 /* ---- locking ------------------------------------------------------------- */
 
-#define LOCK_SQL \
+#define LOCK_SQL(phases) \
 	"SELECT " QUEUE_COLUMNS \
 	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)" \
 	" JOIN tasker.step_queue q" \
 	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1" \
+	" WHERE q.phase IN (" phases ")" \
 	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q"
 
-static TcPlan plan_lock = {
-	.sql = LOCK_SQL,
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
-};
+#define LOCK_PLAN(text) { \
+	.sql = text, \
+	.kind = TC_WRITE, \
+	.expect = SPI_OK_SELECT, \
+	.nargs = 3, \
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID}, \
+}
 
-static TcPlan plan_lock_skip = {
-	.sql = LOCK_SQL " SKIP LOCKED",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
-};
+/*
+ * A report on a step that is not claimed must not lock it: rows that wait for
+ * parents are locked after the claims of those parents.
+ */
+static TcPlan plan_lock_claims = LOCK_PLAN(LOCK_SQL("'c'"));
+static TcPlan plan_lock_claims_skip = LOCK_PLAN(LOCK_SQL("'c'") " SKIP LOCKED");
+static TcPlan plan_lock_any = LOCK_PLAN(LOCK_SQL("'w', 'r', 'c', 'x'"));
 
-int
-tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows)
+static int
+lock_rows(TcPlan *plan, const TcStepKey *keys, int n, TcQueueRow **rows)
 {
 	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
 	int			found = 0;
@@ -127,11 +128,23 @@ tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows)
 
 		end = tc_shard_run_end(columns.task_ids, start, n);
 		bind_keys(values, &columns, start, end);
-		count = tc_plan_run(&plan_lock, values, NULL);
+		count = tc_plan_run(plan, values, NULL);
 		for (uint64 i = 0; i < count; i++)
 			read_queue_row(i, &(*rows)[found++]);
 	}
 	return found;
+}
+
+int
+tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows)
+{
+	return lock_rows(&plan_lock_claims, keys, n, rows);
+}
+
+int
+tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows)
+{
+	return lock_rows(&plan_lock_any, keys, n, rows);
 }
 
 bool
@@ -141,41 +154,78 @@ tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 	Datum		values[3];
 
 	bind_keys(values, &columns, 0, 1);
-	if (tc_plan_run(&plan_lock_skip, values, NULL) == 0)
+	if (tc_plan_run(&plan_lock_claims_skip, values, NULL) == 0)
 		return false;
 	read_queue_row(0, row);
 	return true;
 }
 
-static TcPlan plan_lock_task = {
+static TcPlan plan_next_live = {
+	.sql =
+	"SELECT min(q.step_no) FROM tasker.step_queue q"
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN ('r', 'c')",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID},
+};
+
+static TcPlan plan_lock_live = {
+	.sql =
+	"SELECT 1 FROM tasker.step_queue q"
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no = $3 AND q.phase IN ('r', 'c') FOR UPDATE",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID},
+};
+
+/*
+ * One row at a time, each look with a new snapshot: while we wait for a row its
+ * holder may insert the children that become ready.  Their numbers are higher
+ * than its own, so the next look finds them ahead; had we gone on to the rows
+ * after them already, we would have to go back, against the order of locks.
+ */
+int
+tc_queue_lock_live(int64 task_id)
+{
+	Datum		values[3] = {
+		Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id)), Int32GetDatum(0)
+	};
+	int			nlocked = 0;
+
+	for (;;)
+	{
+		int32		next;
+
+		CHECK_FOR_INTERRUPTS();
+		tc_plan_run(&plan_next_live, values, NULL);
+		if (tc_row_isnull(0, 1))
+			return nlocked;
+		next = tc_row_int32(0, 1);
+		values[2] = Int32GetDatum(next);
+		if (tc_plan_run(&plan_lock_live, values, NULL) == 1)
+			nlocked++;
+		else
+			values[2] = Int32GetDatum(next - 1);
+	}
+}
+
+static TcPlan plan_read_task = {
 	.sql =
 	"SELECT " QUEUE_COLUMNS " FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 ORDER BY q.step_no FOR UPDATE",
+	" WHERE q.task_id = $1 AND q.shard_key = $2 ORDER BY q.step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 2,
 	.argtypes = {INT8OID, INT4OID},
 };
 
-/*
- * While we waited for a row, its holder may have inserted the children that
- * became ready; only holders of live rows insert rows, so once a look with a
- * new snapshot finds no row that we do not hold, there will be none.
- */
 int
-tc_queue_lock_task(int64 task_id, TcQueueRow **rows)
+tc_queue_read_task(int64 task_id, TcQueueRow **rows)
 {
 	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
-	uint64		held = 0;
-	uint64		count;
-
-	for (;;)
-	{
-		count = tc_plan_run(&plan_lock_task, values, NULL);
-		if (count <= held)
-			break;
-		held = count;
-	}
+	uint64		count = tc_plan_run(&plan_read_task, values, NULL);
 
 	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
 	for (uint64 i = 0; i < count; i++)
@@ -404,7 +454,7 @@ tc_queue_end_waiting(const TcStepKey *keys, int n)
 
 static TcPlan plan_clear = {
 	.sql = "DELETE FROM tasker.step_queue WHERE task_id = $1 AND shard_key = $2",
-	.kind = TC_WRITE,
+	.kind = TC_LATEST,
 	.expect = SPI_OK_DELETE,
 	.nargs = 2,
 	.argtypes = {INT8OID, INT4OID},
@@ -878,7 +928,7 @@ static TcPlan plan_rest = {
 	"  WHERE q.task_id = i.task_id AND q.shard_key = $1"
 	"  ORDER BY q.phase IN ('r', 'c') DESC LIMIT 1)"
 	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
-	.kind = TC_WRITE,
+	.kind = TC_LATEST,
 	.expect = SPI_OK_SELECT,
 	.nargs = 2,
 	.argtypes = {INT4OID, INT8ARRAYOID},

@@ -51,10 +51,16 @@ typedef struct TcFailure
 
 extern int	tc_step_key_compare(const void *a, const void *b);
 
-/* Locks the live rows among the keys; returns them sorted, in their newest version. */
+/*
+ * Locks the rows among the keys that are claimed; returns them sorted, in their
+ * newest version.
+ */
+extern int	tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows);
+
+/* The same for rows of any phase. */
 extern int	tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows);
 
-/* The same for one row, without waiting: false when it is gone or locked. */
+/* One claimed row, without waiting: false when it is gone or locked. */
 extern bool tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row);
 
 /* The lane of a step that has a row, 0 when it has none; no lock. */
@@ -66,8 +72,15 @@ extern bool tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nro
 /* Joins that wait, among locked rows, end before their turn: they keep their place. */
 extern void tc_queue_end_waiting(const TcStepKey *keys, int n);
 
-/* Locks every live row of a task, until no new one appears. */
-extern int	tc_queue_lock_task(int64 task_id, TcQueueRow **rows);
+/*
+ * Locks the ready and claimed rows of a task in order, those that appear
+ * meanwhile included; returns how many.  Rows that wait for parents need no
+ * lock: whoever waits for one of them holds a claimed row of the task.
+ */
+extern int	tc_queue_lock_live(int64 task_id);
+
+/* All rows of a task, without a lock. */
+extern int	tc_queue_read_task(int64 task_id, TcQueueRow **rows);
 
 /* New rows, of phase ready, waiting or ended. */
 extern void tc_queue_insert(const TcQueueRow *rows, int n);
