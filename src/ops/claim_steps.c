@@ -2,8 +2,9 @@
  * claim_steps.c
  *	  A worker asks for steps to run.
  *
- * Claims never wait: what another transaction holds, queue rows and task rows
- * alike, is passed over.  So they can stand anywhere in a transaction without
+ * Claims do not wait: what another transaction holds, queue rows and task rows
+ * alike, is passed over, and where SKIP LOCKED waits all the same the claim gives
+ * up within milliseconds.  So they can stand anywhere in a transaction without
  * taking part in a deadlock.
  */
 #include "postgres.h"
@@ -169,22 +170,30 @@ take(Batch *batch, TcQueueRow *rows, int n)
 
 typedef struct Catch
 {
+	Batch	   *batch;
 	const TcClaimScope *scope;
 	const TcCandidate *candidates;
 	int			ncandidates;
-	TcQueueRow *rows;
 	int			nrows;
 } Catch;
 
+/*
+ * Locks and claims in one subtransaction: a row that one locks and the other
+ * updates would need a multixact.
+ */
 static bool
 catch_rows(void *arg)
 {
 	Catch	   *catch = arg;
+	TcQueueRow *rows;
 
-	catch->nrows = tc_claim_lock(catch->scope, catch->candidates, catch->ncandidates, &catch->rows);
-	qsort(catch->rows, catch->nrows, sizeof(TcQueueRow), tc_step_key_compare);
-	catch->nrows = start_tasks(catch->rows, catch->nrows);
-	return catch->nrows > 0;
+	catch->nrows = tc_claim_lock(catch->scope, catch->candidates, catch->ncandidates, &rows);
+	qsort(rows, catch->nrows, sizeof(TcQueueRow), tc_step_key_compare);
+	catch->nrows = start_tasks(rows, catch->nrows);
+	if (catch->nrows == 0)
+		return false;
+	take(catch->batch, rows, catch->nrows);
+	return true;
 }
 
 /* Returns whether another look may find more. */
@@ -192,7 +201,7 @@ static bool
 look(Batch *batch, const TcClaimScope *scope)
 {
 	TcCandidate *candidates;
-	Catch		catch = {.scope = scope};
+	Catch		catch = {.batch = batch, .scope = scope};
 
 	catch.ncandidates = tc_claim_peek(scope, batch->request->max_steps - batch->n, &candidates);
 	catch.candidates = candidates;
@@ -200,7 +209,6 @@ look(Batch *batch, const TcClaimScope *scope)
 		return false;
 	if (!tc_attempt(catch_rows, &catch, TC_WAIT_BRIEFLY))
 		return true;
-	take(batch, catch.rows, catch.nrows);
 	return catch.nrows < catch.ncandidates;
 }
 

@@ -12,10 +12,10 @@
 # and what must hold whatever happened is checked. Prints TAP and a tally.
 
 require "optparse"
-require_relative "ledger"
-require_relative "checks"
-require_relative "templates"
-require_relative "session"
+require_relative "hunt/ledger"
+require_relative "hunt/checks"
+require_relative "hunt/templates"
+require_relative "hunt/session"
 
 options = { seconds: 8.0, connections: 16, seed: Random.new_seed % 1_000_000 }
 OptionParser.new do |parser|
