@@ -1,0 +1,213 @@
+# frozen_string_literal: true
+
+require_relative "comparison"
+require_relative "generator"
+require_relative "operations"
+require_relative "world"
+
+module ModelTest
+  # One seed: templates, tasks, and a sequence of operations from several connections, each
+  # compared with the model. Everything that is random comes from the seed and nothing depends on
+  # ids, tokens or the time of day, so the same seed does the same again.
+  class Scenario
+    include Operations
+
+    # Invariant 7: no setting of a session makes a difference.
+    SETTINGS = [
+      {},
+      { TimeZone: "Asia/Tokyo", search_path: "tasker_model_hostile, pg_catalog" },
+      { TimeZone: "America/Lima", search_path: "", standard_conforming_strings: "off", DateStyle: "ISO, DMY" },
+      { TimeZone: "Asia/Kathmandu", search_path: "tasker_model_hostile, tasker, pg_catalog", IntervalStyle: "iso_8601" }
+    ].freeze
+
+    # A run longer than this could let seconds decide what is due.
+    LONGEST = 100
+
+    attr_reader :log, :operations
+
+    # @param run [String] distinguishes what this run leaves in the database
+    def initialize(url, seed, run)
+      @random = Random.new(seed)
+      @generator = Generator.new(@random)
+      @run = "#{run} #{seed}"
+      @sessions = SETTINGS.each_with_index.map { |settings, i| Session.new("c#{i + 1}", Server.new(url, **settings)) }
+      @world = World.new
+      @claims = []
+      @offset = 0
+      @order = 0
+      @log = []
+      @operations = 0
+      @started = monotonic
+      @base = Server.microseconds(plain.value("SELECT clock_timestamp()::text"))
+      @levels = plain.value("SELECT to_regprocedure('tasker.calculate_dependency_levels(bigint)') IS NOT NULL")
+    end
+
+    # @raise [Disagreement]
+    def run(steps)
+      register_templates
+      greet
+      steps.times { step }
+      drain
+    ensure
+      @sessions.each { |session| session.server.close }
+    end
+
+    private
+
+    def plain = @sessions.first.server
+    def monotonic = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    def chance(probability) = @random.rand < probability
+    def pick(list) = @generator.pick(list)
+
+    # ---- time ----------------------------------------------------------------
+
+    # The instant of an operation that begins now.
+    def now
+      elapsed = monotonic - @started
+      raise "a scenario takes more than #{LONGEST} s: fewer steps, and more seeds" if elapsed > LONGEST
+
+      @order += 1
+      Moment.new(Instant.new(@offset, @order, @base + ((@offset + elapsed) * 1_000_000).to_i))
+    end
+
+    # A time of the test clock, to be given as an argument.
+    def appointment(seconds)
+      at = @base + (@offset + seconds) * 1_000_000
+      instant = Instant.new(@offset + seconds, 0, at)
+      instant.agrees?(at)
+      [Moment.new(instant), Time.at(at / 1_000_000, at % 1_000_000, :usec).utc.strftime("%F %T.%6N+00")]
+    end
+
+    def move_clock(seconds)
+      @offset += seconds
+      note("-", "clock #{seconds} s on", @offset)
+      @sessions.each { |session| set_clock(session) }
+      @world.handles.each { |handle| compare(pick(@sessions), handle) if chance(0.3) }
+    end
+
+    def set_clock(session) = session.server.set("tasker_core.clock_offset", @offset)
+
+    # ---- the beginning -------------------------------------------------------
+
+    def register_templates
+      plain_names = %w[alpha beta]
+      @templates = plain_names.flat_map do |namespace|
+        space = "model #{@run} #{namespace}"
+        [@generator.template(space, "one", "1.0.0"), @generator.template(space, "two", "0.9.0"),
+         @generator.template(space, "two", "0.10.0")]
+      end
+      @numbers = @templates.to_h { |template| [template, register(template)] }
+    end
+
+    # @return [Hash{String => Integer}] step_no by name
+    def register(template)
+      document = Json.new(@generator.document(template))
+      id = plain.value("SELECT named_task_id FROM tasker.register_task_template($1)", [document])
+      numbers = plain.rows("SELECT name, step_no FROM tasker.named_steps WHERE named_task_id = $1::int", [id])
+                     .to_h { |row| [row[:name], row[:step_no]] }
+      ordered = template.steps.all? { |step| step.parents.all? { |parent| numbers[parent] < numbers[step.name] } }
+      raise Disagreement, "step_no is no topological order: #{numbers}" unless ordered
+
+      numbers
+    end
+
+    # Workers are known from here on: two open transactions that both introduce one would wait.
+    def greet
+      @sessions.each { |session| session.server.rows("SELECT * FROM tasker.claim_steps($1, 0)", [session.worker]) }
+    end
+
+    # ---- one step ------------------------------------------------------------
+
+    def step
+      session = pick(@sessions)
+      return end_transaction(session) if session.open? && chance(0.3)
+
+      begin_transaction(session) if !session.open? && chance(0.12)
+      session.open? ? in_savepoint(session) { operate(session) } : operate(session)
+      bystander = pick(@world.handles) if chance(0.5)
+      compare(pick(@sessions), bystander) if bystander
+    end
+
+    def begin_transaction(session)
+      session.server.run("BEGIN")
+      session.begin
+      note(session, "begin")
+    end
+
+    def end_transaction(session)
+      touched = @world.handles.select { |handle| handle.owner == session }
+      if chance(0.65)
+        session.server.run("COMMIT")
+        @world.commit(session)
+        note(session, "commit")
+      else
+        session.server.run("ROLLBACK")
+        @world.roll_back(session)
+        set_clock(session)      # what was set meanwhile went with it
+        note(session, "rollback")
+      end
+      check(touched)
+    end
+
+    # A refusal does not end the transaction; and some operations are taken back.
+    def in_savepoint(session)
+      session.server.run("SAVEPOINT one_operation")
+      snapshot = @world.snapshot(session)
+      refused = yield
+      if refused || chance(0.1)
+        session.server.run("ROLLBACK TO one_operation")
+        @world.restore(session, snapshot)
+        set_clock(session)
+        note(session, "rollback to savepoint")
+        check(@world.handles.select { |handle| handle.owner == session }, session)
+      end
+      session.server.run("RELEASE one_operation")
+    end
+
+    # ---- the end -------------------------------------------------------------
+
+    # Whatever happened: with every pause over, all work done and enough time, every task ends.
+    def drain
+      @sessions.each { |session| end_transaction(session) if session.open? }
+      session = @sessions.first
+      @world.visible(session).each { |handle| resume(session, handle) if @world.task(session, handle).paused }
+      200.times do
+        break if active(session).empty?
+
+        move_clock(86_400)
+        active(session).each { |handle| finish_ready_steps(session, handle) }
+      end
+      raise Disagreement, "tasks that never end: #{active(session).join(", ")}" unless active(session).empty?
+
+      check(@world.visible(session))
+    end
+
+    def active(session)
+      @world.visible(session).select { |handle| %w[pending in_progress].include?(@world.task(session, handle).state) }
+    end
+
+    def finish_ready_steps(session, handle)
+      claimed = claim(session, { task_id: handle }, 100, 600)
+      complete_batch(session, claimed.map { |held| [held, Json.new("drained")] }) unless claimed.empty?
+    end
+
+    # ---- comparing -----------------------------------------------------------
+
+    def check(handles, session = nil)
+      handles.each { |handle| compare(session || pick(@sessions), handle) }
+    end
+
+    def compare(session, handle)
+      comparison = TaskComparison.new(session.server, handle, @random)
+      task = @world.task(session, handle)
+      return comparison.unknown if task.nil?
+
+      comparison.with(task, now)
+      comparison.levels(task, now) if @levels && chance(0.1)
+    end
+
+    def note(session, text, answer = nil)
+      @log << format("%4d %s %s%s", @log.size + 1, session, text, answer.nil? ? "" : " -> #{answer}")
+    end
+  end
+end

@@ -1,0 +1,101 @@
+# frozen_string_literal: true
+
+require_relative "model"
+
+module ModelTest
+  # How a task of the model should look through the functions that answer questions, as rows.
+  class Views
+    EXECUTION = {
+      "paused" => "resume_task", "has_ready_steps" => "execute_ready_steps", "processing" => "wait_for_completion",
+      "waiting_for_retry" => "wait_for_retry", "blocked_by_failures" => "handle_failures",
+      "all_complete" => "finalize_task", "cancelled" => "none", "scheduled" => "wait_for_schedule",
+      "waiting_for_dependencies" => "wait_for_dependencies"
+    }.freeze
+
+    # @param ids [Hash{String => Integer}] workflow_step_id by the name of the step
+    def initialize(task, task_id, ids, now)
+      @task = task
+      @task_id = task_id
+      @ids = ids
+      @now = now
+    end
+
+    def readiness = by_id { |step| readiness_of(step) }
+    def workflow_steps = by_id { |step| workflow_step_of(step) }
+    def levels = by_id { |step| { dependency_level: level(step) } }
+
+    def execution_context
+      counts = STEP_STATES.to_h { |state| [state, steps.count { |step| step.state == state }] }
+      done = counts["complete"] + counts["resolved_manually"]
+      status = execution_status(counts)
+      {
+        task_id: @task_id, status: @task.state, total_steps: steps.size, pending_steps: counts["pending"],
+        in_progress_steps: counts["in_progress"], completed_steps: done, failed_steps: counts["error"],
+        ready_steps: ready_steps, execution_status: status, recommended_action: EXECUTION.fetch(status),
+        completion_percentage: Rational(Rational(10_000 * (done + counts["skipped"]), steps.size).round, 100),
+        health_status: health(counts), waiting_for_retry_steps: counts["waiting_for_retry"],
+        cancelled_steps: counts["cancelled"], skipped_steps: counts["skipped"]
+      }
+    end
+
+    private
+
+    def steps = @task.steps.values
+    def ready_steps = steps.count { |step| @task.ready?(step, @now) }
+
+    def by_id
+      steps.map { |step| { workflow_step_id: @ids.fetch(step.name), task_id: @task_id, **yield(step) } }
+           .sort_by { |row| row[:workflow_step_id] }
+    end
+
+    def readiness_of(step)
+      {
+        name: step.name, current_state: step.state, dependencies_satisfied: @task.satisfied?(step),
+        retry_eligible: step.retry_eligible?, ready_for_execution: @task.ready?(step, @now),
+        last_failure_at: step.last_failure_at, next_retry_at: next_retry_at(step),
+        total_parents: step.definition.parents.size, completed_parents: @task.parents(step).count(&:satisfies?),
+        attempts: step.attempts, max_attempts: step.definition.max_attempts,
+        backoff_request_seconds: (step.asked if step.state == "waiting_for_retry"),
+        last_attempted_at: step.last_attempted_at
+      }
+    end
+
+    # The time a waiting step will not run before.
+    def next_retry_at(step)
+      return step.not_before if step.state == "waiting_for_retry"
+
+      step.not_before if step.state == "pending" && step.not_before && step.not_before > @now
+    end
+
+    def workflow_step_of(step)
+      {
+        name: step.name, state: step.state, attempts: step.attempts, max_attempts: step.definition.max_attempts,
+        priority: @task.step_priority(step), queue: step.definition.queue,
+        lease_expires_at: step.claim&.lease_until, results: step.satisfies? ? step.results : nil,
+        last_error: step.last_error, checkpoint: step.ended? ? nil : step.checkpoint
+      }
+    end
+
+    def level(step) = @task.parents(step).map { |parent| level(parent) + 1 }.max || 0
+
+    # The first that holds.
+    def execution_status(counts)
+      if @task.paused && !@task.final? then "paused"
+      elsif ready_steps.positive? then "has_ready_steps"
+      elsif counts["in_progress"].positive? then "processing"
+      elsif counts["waiting_for_retry"].positive? then "waiting_for_retry"
+      elsif @task.state == "error" then "blocked_by_failures"
+      elsif %w[complete resolved_manually].include?(@task.state) then "all_complete"
+      elsif @task.state == "cancelled" then "cancelled"
+      elsif @task.run_at && @task.run_at > @now then "scheduled"
+      else "waiting_for_dependencies"
+      end
+    end
+
+    def health(counts)
+      return "healthy" if counts["error"].zero? && counts["waiting_for_retry"].zero?
+
+      @task.can_run? ? "recovering" : "blocked"
+    end
+  end
+end
