@@ -99,7 +99,8 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 
 /*
  * A child that wants all its parents satisfied cannot have that any more when
- * one is skipped or cancelled: it shares its parent's fate, and so on down.
+ * one is skipped or cancelled: it shares its parent's fate, and so on down, but
+ * not past a step that people resolved before: its children have what they want.
  * Nodes are in topological order.
  */
 static void
@@ -118,9 +119,9 @@ cascade(Change *change, int32 from, const TcChangeRequest *request)
 		CHECK_FOR_INTERRUPTS();
 		for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
 			lost[node] = lost[node] || lost[dag->parents[p]];
-		if (!lost[node])
-			continue;
-		if (tc_step_move(view->steps[node].state, onward.to) == TC_MOVE_LEGAL)
+		lost[node] = lost[node] &&
+			tc_step_move(view->steps[node].state, onward.to) == TC_MOVE_LEGAL;
+		if (lost[node])
 			move_step(change, node, &onward);
 	}
 }
