@@ -154,40 +154,12 @@ step_state_arg(FunctionCallInfo fcinfo, int argno, const char *name)
 	return state;
 }
 
-/* The verb of a state that people may ask for. */
-static TcMoveVerb
-verb_of(int64 step_id, TcStepState to)
-{
-	switch (to)
-	{
-		case TC_STEP_PENDING:
-			return TC_VERB_RESET;
-		case TC_STEP_CANCELLED:
-			return TC_VERB_CANCEL;
-		case TC_STEP_SKIPPED:
-			return TC_VERB_SKIP;
-		case TC_STEP_RESOLVED_MANUALLY:
-			return TC_VERB_RESOLVE;
-		case TC_STEP_IN_PROGRESS:
-		case TC_STEP_WAITING_FOR_RETRY:
-		case TC_STEP_COMPLETE:
-		case TC_STEP_ERROR:
-		case TC_STEP_STATE_COUNT:
-			break;
-	}
-	ereport(ERROR,
-			(errcode(TC_ERRCODE_ILLEGAL_TRANSITION),
-			 errmsg("step " INT64_FORMAT " cannot be moved to %s by hand", step_id,
-					tc_step_state_name(to)),
-			 errdetail("Only workers lead a step there, with claim_steps, complete_step and fail_step."),
-			 errhint("By hand a step goes to pending, cancelled, skipped or resolved_manually.")));
-}
-
 Datum
 tasker_transition_step(PG_FUNCTION_ARGS)
 {
-	int64		step_id = tc_arg_required_int64(fcinfo, 0, "workflow_step_id");
-	TcChangeRequest request = {.key = tc_check_step_id(step_id)};
+	TcChangeRequest request = {
+		.key = tc_check_step_id(tc_arg_required_int64(fcinfo, 0, "workflow_step_id"))
+	};
 	TcChangeResult result;
 	TcStepState expected;
 
@@ -197,7 +169,6 @@ tasker_transition_step(PG_FUNCTION_ARGS)
 		expected = step_state_arg(fcinfo, 2, "expected_state");
 		request.expected = &expected;
 	}
-	request.verb = verb_of(step_id, request.to);
 	request.reason = tc_arg_text(fcinfo, 3);
 	request.metadata = tc_arg_jsonb(fcinfo, 4);
 	request.results = tc_arg_jsonb(fcinfo, 5);
@@ -239,7 +210,6 @@ tasker_reset_step(PG_FUNCTION_ARGS)
 {
 	TcChangeRequest request = {
 		.key = tc_check_step_id(tc_arg_required_int64(fcinfo, 0, "workflow_step_id")),
-		.verb = TC_VERB_RESET,
 		.to = TC_STEP_PENDING,
 		.reason = tc_arg_text(fcinfo, 1),
 	};
@@ -252,7 +222,6 @@ tasker_resolve_step(PG_FUNCTION_ARGS)
 {
 	TcChangeRequest request = {
 		.key = tc_check_step_id(tc_arg_required_int64(fcinfo, 0, "workflow_step_id")),
-		.verb = TC_VERB_RESOLVE,
 		.to = TC_STEP_RESOLVED_MANUALLY,
 		.reason = tc_arg_text(fcinfo, 2),
 	};
@@ -268,7 +237,6 @@ tasker_skip_step(PG_FUNCTION_ARGS)
 {
 	TcChangeRequest request = {
 		.key = tc_check_step_id(tc_arg_required_int64(fcinfo, 0, "workflow_step_id")),
-		.verb = TC_VERB_SKIP,
 		.to = TC_STEP_SKIPPED,
 		.reason = tc_arg_text(fcinfo, 1),
 	};

@@ -371,9 +371,48 @@ refuse_passed_over(int64 step_id, TcFailureRule rule)
 			 errhint("Create a new task to run it again.")));
 }
 
-/* Is there anything to do, and may it be done? */
+/* A move that no person can make, or none at all. */
 static bool
-may_change(const Change *change, const TcChangeRequest *request)
+verb_of(TcStepState to, TcMoveVerb *verb)
+{
+	switch (to)
+	{
+		case TC_STEP_PENDING:
+			*verb = TC_VERB_RESET;
+			return true;
+		case TC_STEP_CANCELLED:
+			*verb = TC_VERB_CANCEL;
+			return true;
+		case TC_STEP_SKIPPED:
+			*verb = TC_VERB_SKIP;
+			return true;
+		case TC_STEP_RESOLVED_MANUALLY:
+			*verb = TC_VERB_RESOLVE;
+			return true;
+		case TC_STEP_IN_PROGRESS:
+		case TC_STEP_WAITING_FOR_RETRY:
+		case TC_STEP_COMPLETE:
+		case TC_STEP_ERROR:
+		case TC_STEP_STATE_COUNT:
+			break;
+	}
+	return false;
+}
+
+static void
+refuse_by_hand(int64 step_id, TcStepState to)
+{
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_ILLEGAL_TRANSITION),
+			 errmsg("step " INT64_FORMAT " cannot be moved to %s by hand", step_id,
+					tc_step_state_name(to)),
+			 errdetail("Only workers lead a step there, with claim_steps, complete_step and fail_step."),
+			 errhint("By hand a step goes to pending, cancelled, skipped or resolved_manually.")));
+}
+
+/* Is there anything to do, and may it be done?  The verb is what it is done as. */
+static bool
+may_change(const Change *change, const TcChangeRequest *request, TcMoveVerb *verb)
 {
 	const TcTaskView *view = &change->held.view;
 	int64		step_id = tc_step_id(request->key.task_id, request->key.step_no);
@@ -383,19 +422,14 @@ may_change(const Change *change, const TcChangeRequest *request)
 		tc_raise_step_not_found(step_id);
 	from = view->steps[request->key.step_no - 1].state;
 	require_expected(request, from);
-	switch (tc_step_move(from, request->to))
-	{
-		case TC_MOVE_NOOP:
-			return false;
-		case TC_MOVE_LEGAL:
-			break;
-		case TC_MOVE_ILLEGAL:
-			if (tc_task_state_is_final(view->task.state))
-				break;
-			tc_raise_illegal_step_move(step_id, from, request->to);
-	}
+	if (tc_step_move(from, request->to) == TC_MOVE_NOOP)
+		return false;
 	if (tc_task_state_is_final(view->task.state))
 		tc_raise_task_not_active(view->task.task_id, view->task.state, "changed");
+	if (tc_step_move(from, request->to) == TC_MOVE_ILLEGAL)
+		tc_raise_illegal_step_move(step_id, from, request->to);
+	if (!verb_of(request->to, verb))
+		refuse_by_hand(step_id, request->to);
 	if (from == TC_STEP_ERROR && !tc_view_blocks(view, request->key.step_no - 1))
 		refuse_passed_over(step_id, view->template->steps[request->key.step_no - 1].on_failure);
 	return true;
@@ -405,16 +439,17 @@ void
 tc_change_step(const TcChangeRequest *request, TcChangeResult *result)
 {
 	Change		change;
+	TcChangeRequest move = *request;
 	int32		node = request->key.step_no - 1;
 
 	begin_change(&change, request->key.task_id);
-	result->changed = may_change(&change, request);
+	result->changed = may_change(&change, request, &move.verb);
 	if (result->changed)
 	{
-		move_step(&change, node, request);
-		if (request->to == TC_STEP_SKIPPED || request->to == TC_STEP_CANCELLED)
-			cascade(&change, node, request);
-		end_change(&change, request);
+		move_step(&change, node, &move);
+		if (move.to == TC_STEP_SKIPPED || move.to == TC_STEP_CANCELLED)
+			cascade(&change, node, &move);
+		end_change(&change, &move);
 	}
 	result->task_state = change.held.view.task.state;
 	result->steps_ready = change.readied;

@@ -14,8 +14,8 @@
 typedef struct TcChangeRequest
 {
 	TcStepKey	key;
-	TcMoveVerb	verb;
 	TcStepState to;
+	TcMoveVerb	verb;			/* follows from `to`, but for retry_task and what comes after a move */
 	const TcStepState *expected;	/* NULL = whatever it is in */
 	const struct varlena *results;	/* for resolved_manually */
 	const char *reason;
