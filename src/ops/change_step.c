@@ -53,7 +53,6 @@ begin_change(Change *change, int64 task_id)
 	int32		nsteps;
 
 	tc_hold_task(task_id, &change->held);
-	forget_fail_fast(&change->held.view);
 	nsteps = change->held.view.template->nsteps;
 	change->moves = palloc(sizeof(TcStepMove) * nsteps);
 	change->touched = palloc0(sizeof(bool) * nsteps);
@@ -446,6 +445,7 @@ tc_change_step(const TcChangeRequest *request, TcChangeResult *result)
 	result->changed = may_change(&change, request, &move.verb);
 	if (result->changed)
 	{
+		forget_fail_fast(&change.held.view);
 		move_step(&change, node, &move);
 		if (move.to == TC_STEP_SKIPPED || move.to == TC_STEP_CANCELLED)
 			cascade(&change, node, &move);
@@ -466,6 +466,7 @@ tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
 	begin_change(&change, task_id);
 	if (change.held.view.task.state != TC_TASK_ERROR)
 		return 0;
+	forget_fail_fast(&change.held.view);
 	for (int32 node = 0; node < change.held.view.template->nsteps; node++)
 	{
 		if (tc_view_blocks(&change.held.view, node))
