@@ -178,6 +178,7 @@ row_is_right(const TcQueueRow *row, bool touched, char phase, int32 remaining)
 	return row->phase == phase && row->remaining_parents == remaining;
 }
 
+/* What people make ready keeps to the task's run_at, like everything else in it. */
 static TcQueueRow
 new_row(const TcTaskView *view, int32 node, char phase, int32 remaining)
 {
@@ -188,7 +189,7 @@ new_row(const TcTaskView *view, int32 node, char phase, int32 remaining)
 		.lane_id = tc_lane_for(view->task.named_task_id, definition->queue, view->task.priority,
 							   definition->priority),
 		.phase = phase,
-		.visible_at = tc_session_now(),
+		.visible_at = Max(tc_session_now(), view->task.run_at),
 		.remaining_parents = remaining,
 		.attempts = step->attempts,
 		.max_attempts = tc_step_attempt_limit(definition),
