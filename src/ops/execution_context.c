@@ -40,14 +40,6 @@ static const struct
 	[WAITING_FOR_DEPENDENCIES] = {"waiting_for_dependencies", "wait_for_dependencies"},
 };
 
-static bool
-all_complete(const TcExecutionContext *context)
-{
-	return context->steps[TC_STEP_COMPLETE] + context->steps[TC_STEP_RESOLVED_MANUALLY] +
-		context->steps[TC_STEP_SKIPPED] + context->steps[TC_STEP_ERROR] - context->blocking ==
-		context->total;
-}
-
 static Execution
 execution_of(const TcTaskView *view, const TcExecutionContext *context)
 {
@@ -59,11 +51,9 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 		return PROCESSING;
 	if (context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
 		return WAITING_FOR_RETRY;
-	if (view->task.state == TC_TASK_ERROR ||
-		(context->blocking > 0 && view->task.state != TC_TASK_CANCELLED))
+	if (view->task.state == TC_TASK_ERROR)
 		return BLOCKED_BY_FAILURES;
-	if (all_complete(context) || view->task.state == TC_TASK_COMPLETE ||
-		view->task.state == TC_TASK_RESOLVED_MANUALLY)
+	if (view->task.state == TC_TASK_COMPLETE || view->task.state == TC_TASK_RESOLVED_MANUALLY)
 		return ALL_COMPLETE;
 	if (view->task.state == TC_TASK_CANCELLED)
 		return CANCELLED;
@@ -74,18 +64,15 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 
 /*
  * healthy: nothing failed; recovering: a retry is pending, or other work goes
- * on beside a failure; blocked: a failure, and nothing goes on.
+ * on beside a failure; blocked: a failure, and nothing goes on.  A pause changes
+ * none of this.
  */
 static const char *
 health_of(const TcTaskView *view, const TcExecutionContext *context)
 {
-	if (view->task.state == TC_TASK_ERROR)
-		return "blocked";
 	if (context->blocking == 0 && context->steps[TC_STEP_WAITING_FOR_RETRY] == 0)
 		return "healthy";
-	if (context->ready + context->steps[TC_STEP_IN_PROGRESS] + context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
-		return "recovering";
-	return "blocked";
+	return tc_task_state_is_ended(view->task.state) ? "blocked" : "recovering";
 }
 
 void
