@@ -16,6 +16,7 @@
 #include "events/events.h"
 #include "ops/changes.h"
 #include "ops/progress.h"
+#include "ops/steps.h"
 #include "store/dead_letter_store.h"
 #include "store/lane_store.h"
 
@@ -418,8 +419,6 @@ may_change(const Change *change, const TcChangeRequest *request, TcMoveVerb *ver
 	int64		step_id = tc_step_id(request->key.task_id, request->key.step_no);
 	TcStepState from;
 
-	if (request->key.step_no > view->template->nsteps)
-		tc_raise_step_not_found(step_id);
 	from = view->steps[request->key.step_no - 1].state;
 	require_expected(request, from);
 	if (tc_step_move(from, request->to) == TC_MOVE_NOOP)
@@ -442,6 +441,7 @@ tc_change_step(const TcChangeRequest *request, TcChangeResult *result)
 	TcChangeRequest move = *request;
 	int32		node = request->key.step_no - 1;
 
+	tc_require_step(request->key);
 	begin_change(&change, request->key.task_id);
 	result->changed = may_change(&change, request, &move.verb);
 	if (result->changed)

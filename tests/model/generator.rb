@@ -19,16 +19,19 @@ module ModelTest
     # @param size [Integer, nil] how many steps
     def template(namespace, name, version, size: nil)
       steps = size.nil? && @random.rand < 0.06 ? layered : scattered(size || 1 + @random.rand(12))
-      Template.new(namespace: namespace, name: name, version: version, steps: steps)
+      Template.new(namespace: namespace, name: name, version: version, steps: steps,
+                   fail_fast: @random.rand < 0.2)
     end
 
     # @return [Hash] as register_task_template takes it, in an order that is not topological
     def document(template)
       steps = template.steps.shuffle(random: @random).map { |step| step_document(step) }
-      { "name" => template.name, "namespace" => template.namespace, "version" => template.version, "steps" => steps }
+      { "name" => template.name, "namespace" => template.namespace, "version" => template.version,
+        "on_failure" => template.fail_fast ? "fail_fast" : "continue", "steps" => steps }
     end
 
-    def pick(list) = list[@random.rand(list.size)]
+    # nil from an empty list
+    def pick(list) = list.empty? ? nil : list[@random.rand(list.size)]
 
     private
 
@@ -54,13 +57,14 @@ module ModelTest
       Definition.new(name: name, parents: parents, queue: pick(QUEUES), priority: pick([0, 0, 0, 1, -1, 7]),
                      retryable: @random.rand > 0.15, max_attempts: 1 + @random.rand(4),
                      backoff: pick(%w[none none linear exponential fibonacci]), base_ms: base,
-                     cap_ms: base * (1 + @random.rand(4)), timeout: pick([nil, nil, nil, 600, 900, 1800]))
+                     cap_ms: base * (1 + @random.rand(4)), timeout: pick([nil, nil, nil, 600, 900, 1800]),
+                     on_failure: pick(%w[fail fail fail skip continue]))
     end
 
     def step_document(step)
       {
         "name" => step.name, "depends_on" => step.parents.shuffle(random: @random), "queue" => step.queue,
-        "priority" => step.priority, "timeout_seconds" => step.timeout,
+        "priority" => step.priority, "timeout_seconds" => step.timeout, "on_failure" => step.on_failure,
         "retry" => { "retryable" => step.retryable, "max_attempts" => step.max_attempts, "backoff" => step.backoff,
                      "backoff_base_ms" => step.base_ms, "max_backoff_ms" => step.cap_ms, "jitter" => 0 }
       }.compact

@@ -12,8 +12,8 @@ module ModelTest
   end
 
   Definition = Struct.new(:name, :parents, :queue, :priority, :retryable, :max_attempts, :backoff, :base_ms, :cap_ms,
-                          :timeout, keyword_init: true)
-  Template = Struct.new(:namespace, :name, :version, :steps, keyword_init: true)
+                          :timeout, :on_failure, keyword_init: true)
+  Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, keyword_init: true)
   Claim = Struct.new(:token, :claimed_at, :lease_until, keyword_init: true)
   Outcome = Struct.new(:state, :next_retry_at, keyword_init: true)
 
@@ -40,7 +40,7 @@ module ModelTest
 
   class Step
     attr_reader :definition, :outcomes
-    attr_accessor :state, :attempts, :not_before, :claim, :checkpoint, :results, :last_error, :asked,
+    attr_accessor :state, :attempts, :called_off, :not_before, :claim, :checkpoint, :results, :last_error, :asked,
                   :last_failure_at, :last_attempted_at
 
     def initialize(definition)
@@ -56,8 +56,14 @@ module ModelTest
     end
 
     def name = definition.name
-    def satisfies? = %w[complete resolved_manually].include?(state)
-    def ended? = satisfies? || %w[error cancelled skipped].include?(state)
+    def done? = %w[complete resolved_manually].include?(state)
+    def ended? = done? || %w[error cancelled skipped].include?(state)
+
+    # What it means for its children, and for its task.
+    def satisfies? = done? || failed?("continue")
+    def skips? = state == "skipped" || failed?("skip")
+    def blocks? = failed?("fail")
+    def passed_over? = state == "error" && !blocks?
 
     # Is the attempt that is now under way, or was just lost, not the last one?
     def attempts_left? = definition.retryable && attempts + 1 < definition.max_attempts
@@ -72,6 +78,8 @@ module ModelTest
     end
 
     private
+
+    def failed?(rule) = state == "error" && definition.on_failure == rule
 
     def fibonacci(number) = number <= 2 ? 1 : fibonacci(number - 1) + fibonacci(number - 2)
   end
@@ -126,6 +134,8 @@ module ModelTest
       lose_attempt(step, now)
       step.state = "error"
       step.claim = nil
+      step.not_before = nil
+      final_failure(step)
       settle(now)
     end
 
@@ -160,6 +170,7 @@ module ModelTest
       step.asked = retry_after&.ceil if again
       step.last_error = error
       step.last_failure_at = now
+      final_failure(step) unless again
       settle(now)
       step.outcomes[token]
     end
@@ -207,7 +218,8 @@ module ModelTest
     def retry(now)
       return 0 unless state == "error"
 
-      failed = steps.values.select { |step| step.state == "error" }
+      call_back
+      failed = steps.values.select(&:blocks?)
       failed.each { |step| reopen(step) }
       self.state = "in_progress"
       settle(now)
@@ -232,8 +244,9 @@ module ModelTest
       raise Refused, "TC010" if expected && expected != step.state
       return nil if to == step.state
       raise Refused, "TC012" if final?
-      raise Refused, "TC010" unless STEP_MOVES_BY_HAND.fetch(step.state).include?(to)
+      raise Refused, "TC010" unless STEP_MOVES_BY_HAND.fetch(step.state).include?(to) && !step.passed_over?
 
+      call_back
       if to == "pending"
         reopen(step)
       else
@@ -262,9 +275,9 @@ module ModelTest
       step.outcomes[token] = Outcome.new(state: to, next_retry_at: next_retry_at)
     end
 
-    def reopen(step)
+    def reopen(step, attempts = 0)
       step.state = "pending"
-      step.attempts = 0
+      step.attempts = attempts
       step.claim = nil
       step.checkpoint = nil
       step.not_before = nil
@@ -276,8 +289,30 @@ module ModelTest
       steps.each_value do |step|
         next if step.ended?
 
-        lost = parents(step).map(&:state) & %w[cancelled skipped]
-        step.state = lost.first unless lost.empty?
+        step.state = "skipped" if parents(step).any?(&:skips?)
+        step.state = "cancelled" if parents(step).any? { |parent| parent.state == "cancelled" }
+      end
+    end
+
+    # With fail_fast the failure of one step calls off all the others that have not ended, until
+    # the task is resumed.
+    def final_failure(step)
+      share_fate if step.skips?
+      return unless step.blocks? && template.fail_fast
+
+      steps.each_value do |other|
+        next if other.ended?
+
+        reopen(other, other.attempts)
+        other.state = "cancelled"
+        other.called_off = true
+      end
+    end
+
+    def call_back
+      steps.each_value do |step|
+        step.state = "pending" if step.called_off && state == "error"
+        step.called_off = false
       end
     end
 
@@ -291,7 +326,7 @@ module ModelTest
 
     def close
       states = steps.values.map(&:state)
-      self.state = if states.include?("error") then "error"
+      self.state = if steps.values.any?(&:blocks?) then "error"
                    elsif states.include?("cancelled") && (states - %w[cancelled skipped]).empty? then "cancelled"
                    else "complete"
                    end

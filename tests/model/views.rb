@@ -25,7 +25,7 @@ module ModelTest
     def levels = by_id { |step| { dependency_level: level(step) } }
 
     def execution_context
-      counts = STEP_STATES.to_h { |state| [state, steps.count { |step| step.state == state }] }
+      counts = counts_by_state
       done = counts["complete"] + counts["resolved_manually"]
       status = execution_status(counts)
       {
@@ -33,7 +33,7 @@ module ModelTest
         in_progress_steps: counts["in_progress"], completed_steps: done, failed_steps: counts["error"],
         ready_steps: ready_steps, execution_status: status, recommended_action: EXECUTION.fetch(status),
         completion_percentage: Rational(Rational(10_000 * (done + counts["skipped"]), steps.size).round, 100),
-        health_status: health(counts), waiting_for_retry_steps: counts["waiting_for_retry"],
+        health_status: health, waiting_for_retry_steps: counts["waiting_for_retry"],
         cancelled_steps: counts["cancelled"], skipped_steps: counts["skipped"]
       }
     end
@@ -41,6 +41,7 @@ module ModelTest
     private
 
     def steps = @task.steps.values
+    def counts_by_state = STEP_STATES.to_h { |state| [state, steps.count { |step| step.state == state }] }
     def ready_steps = steps.count { |step| @task.ready?(step, @now) }
 
     def by_id
@@ -71,7 +72,7 @@ module ModelTest
       {
         name: step.name, state: step.state, attempts: step.attempts, max_attempts: step.definition.max_attempts,
         priority: @task.step_priority(step), queue: step.definition.queue,
-        lease_expires_at: step.claim&.lease_until, results: step.satisfies? ? step.results : nil,
+        lease_expires_at: step.claim&.lease_until, results: step.results,
         last_error: step.last_error, checkpoint: step.ended? ? nil : step.checkpoint
       }
     end
@@ -92,8 +93,8 @@ module ModelTest
       end
     end
 
-    def health(counts)
-      return "healthy" if counts["error"].zero? && counts["waiting_for_retry"].zero?
+    def health
+      return "healthy" if steps.none? { |step| step.blocks? || step.state == "waiting_for_retry" }
 
       @task.can_run? ? "recovering" : "blocked"
     end
