@@ -97,7 +97,8 @@ module ModelTest
       @state = "pending"
       @paused = false
       @steps = template.steps.to_h { |definition| [definition.name, Step.new(definition)] }
-      settle(now)
+      # due since run_at, also when that has passed: an old appointment goes before a new task
+      @steps.each_value { |step| step.not_before = run_at || now if step.definition.parents.empty? }
     end
 
     def initialize_copy(other)

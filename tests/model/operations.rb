@@ -147,7 +147,7 @@ module ModelTest
       def identity = [template.namespace, template.name, key]
 
       def to_s
-        [template.name, named && "@#{template.version}", " of #{template.steps.size} steps", key && ", #{key}",
+        [template.name, ("@#{template.version}" if named), " of #{template.steps.size} steps", key && ", #{key}",
          run_at && ", at #{arguments["run_at"]}"].compact.join
       end
     end
@@ -294,14 +294,30 @@ module ModelTest
     end
 
     def close_exhausted(session, filter, moment, touched)
-      candidates(session, filter).each do |candidate|
-        next if candidate.task.paused || !candidate.task.lease_expired?(candidate.step, moment) || candidate.step.attempts_left?
+      exhausted = candidates(session, filter).select do |c|
+        !c.task.paused && c.task.lease_expired?(c.step, moment) && !c.step.attempts_left?
+      end
+      first_seen(session, exhausted).each do |candidate|
+        task = @world.task_to_change(session, candidate.handle)
+        step = task.steps.fetch(candidate.step.name)
+        next if step.ended?
 
         touched << candidate.handle
-        task = @world.task_to_change(session, candidate.handle)
-        task.close_exhausted(task.steps.fetch(candidate.step.name), moment)
+        task.close_exhausted(step, moment)
       end
     end
+
+    # Where a failure calls off the rest of the task, which of several expired leases is seen first is
+    # not said: those whose steps are in error now, and the one that called off the rest after them.
+    def first_seen(session, exhausted)
+      return exhausted if exhausted.none? { |candidate| candidate.handle.template.fail_fast }
+
+      seen, missed = exhausted.partition do |candidate|
+        session.server.value(STEP_STATE, [candidate.handle.task_id, candidate.id]) == "error"
+      end
+      seen.partition { |candidate| candidate.step.definition.on_failure != "fail" }.flatten(1) + missed
+    end
+    STEP_STATE = "SELECT current_state FROM tasker.get_step_readiness_status($1, ARRAY[$2::bigint])"
 
     def in_order(chosen, left, max_steps)
       wanted = [max_steps, chosen.size + left.size].min

@@ -25,11 +25,10 @@ module ModelTest
 
     attr_reader :log, :operations
 
-    # @param run [String] distinguishes what this run leaves in the database
-    def initialize(url, seed, run)
+    def initialize(url, seed)
+      @seed = seed
       @random = Random.new(seed)
       @generator = Generator.new(@random)
-      @run = "#{run} #{seed}"
       @sessions = SETTINGS.each_with_index.map { |settings, i| Session.new("c#{i + 1}", Server.new(url, **settings)) }
       @world = World.new
       @claims = []
@@ -90,9 +89,8 @@ module ModelTest
     # ---- the beginning -------------------------------------------------------
 
     def register_templates
-      plain_names = %w[alpha beta]
-      @templates = plain_names.flat_map do |namespace|
-        space = "model #{@run} #{namespace}"
+      @templates = %w[alpha beta].flat_map do |name|
+        space = "model #{@seed} #{name}"
         [@generator.template(space, "one", "1.0.0"), @generator.template(space, "two", "0.9.0"),
          @generator.template(space, "two", "0.10.0")]
       end

@@ -29,6 +29,7 @@ module ModelTest
 
     def initialize(url, **settings)
       @pg = PG.connect(url, fallback_application_name: "tasker_core model test")
+      @prepared = {}
       @pg.exec("SET client_min_messages = warning")
       settings.each { |name, value| set(name, value) }
     end
@@ -36,7 +37,7 @@ module ModelTest
     # @return [Array<Hash>] timestamps as microseconds since 1970
     # @raise [PG::Error]
     def rows(sql, parameters = [])
-      result = @pg.exec_params(sql, parameters.map { |value| encode(value) })
+      result = @pg.exec_prepared(prepared(sql), parameters.map { |value| encode(value) })
       decoders = (0...result.nfields).map { |column| DECODE[result.ftype(column)] }
       names = result.fields.map(&:to_sym)
       result.values.map do |values|
@@ -53,6 +54,10 @@ module ModelTest
     def close = @pg.close
 
     private
+
+    def prepared(sql)
+      @prepared[sql] ||= "statement #{@prepared.size}".tap { |name| @pg.prepare(name, sql) }
+    end
 
     def encode(value)
       case value
