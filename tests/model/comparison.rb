@@ -37,7 +37,8 @@ module ModelTest
     READINESS = "SELECT * FROM tasker.get_step_readiness_status($1)"
     FILTERED = "SELECT * FROM tasker.get_step_readiness_status($1, $2)"
     CONTEXT = "SELECT * FROM tasker.get_task_execution_context($1)"
-    STEPS = "SELECT * FROM tasker.workflow_steps WHERE task_id OPERATOR(pg_catalog.=) $1::bigint ORDER BY workflow_step_id"
+    STEPS = "SELECT * FROM tasker.workflow_steps WHERE task_id OPERATOR(pg_catalog.=) $1::bigint " \
+            "ORDER BY workflow_step_id"
     VERIFY = "SELECT * FROM tasker.verify_task($1)"
     LEVELS = "SELECT * FROM tasker.calculate_dependency_levels($1) ORDER BY workflow_step_id"
 
@@ -62,7 +63,8 @@ module ModelTest
 
     def levels(task, now)
       views = Views.new(task, @handle.task_id, @handle.ids, now)
-      Comparison.rows("calculate_dependency_levels(#{@handle})", views.levels.map { |row| row.except(:task_id) }, ask(LEVELS))
+      levels = views.levels.map { |row| row.except(:task_id) }
+      Comparison.rows("calculate_dependency_levels(#{@handle})", levels, ask(LEVELS))
     end
 
     private

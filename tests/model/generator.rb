@@ -38,7 +38,9 @@ module ModelTest
     def scattered(size)
       names = (1..size).map { |i| "s#{i}" }
       density = @random.rand
-      names.each_with_index.map { |name, i| step(name, names.first(i).select { @random.rand < density * 3 / (i + 1) }) }
+      names.each_with_index.map do |name, i|
+        step(name, names.first(i).select { @random.rand < density * 3 / (i + 1) })
+      end
     end
 
     # Layers that are fully connected, or nearly.

@@ -17,15 +17,17 @@ module ModelTest
     def each
       TASK_STATES.each { |from| yield "task, from #{from} to every state", -> { task_row(from) } }
       STEP_STATES.each { |from| yield "step, from #{from} to every state", -> { step_row(from) } }
-      FINAL_TASK_STATES.each { |state| yield "steps of a task that is #{state}, to every state", -> { final_row(state) } }
+      FINAL_TASK_STATES.each do |state|
+        yield "steps of a task that is #{state}, to every state", -> { final_row(state) }
+      end
     end
 
     private
 
     # Two steps: the other one keeps the task active.
     def register
-      step = { "retry" => { "max_attempts" => 2, "jitter" => 0 } }
-      document = { "name" => "pair", "namespace" => @namespace, "steps" => [step.merge("name" => "a"), step.merge("name" => "b")] }
+      steps = %w[a b].map { |name| { "name" => name, "retry" => { "max_attempts" => 2, "jitter" => 0 } } }
+      document = { "name" => "pair", "namespace" => @namespace, "steps" => steps }
       @server.rows("SELECT * FROM tasker.register_task_template($1)", [Json.new(document)])
     end
 
@@ -33,33 +35,36 @@ module ModelTest
     def step(task_id, number = 1) = task_id * 1_000_000 + number
 
     def claim(task_id)
-      rows = @server.rows("SELECT workflow_step_id, claim_token FROM tasker.claim_steps('m', 2, task_id => $1)", [task_id])
-      rows.to_h { |row| row.values }
+      @server.rows("SELECT workflow_step_id, claim_token FROM tasker.claim_steps('m', 2, task_id => $1)", [task_id])
+             .to_h(&:values)
     end
 
     # Step 2 is given back, so that it is there whatever becomes of step 1.
     def claim_first(task_id)
       tokens = claim(task_id)
-      @server.rows("SELECT tasker.release_steps($1, $2)", [[step(task_id, 2)], [tokens[step(task_id, 2)]]])
+      call("release_steps", [step(task_id, 2)], [tokens[step(task_id, 2)]])
       tokens.fetch(step(task_id))
     end
 
-    def step_verb(verb, id, *rest) = @server.rows("SELECT * FROM tasker.#{verb}($1#{rest.each_index.map { |i| ", $#{i + 2}" }.join})", [id, *rest])
+    def call(verb, *arguments)
+      places = arguments.each_index.map { |i| "$#{i + 1}" }.join(", ")
+      @server.rows("SELECT * FROM tasker.#{verb}(#{places})", arguments)
+    end
 
     # @return [Integer] a task in which step 1 is in the state and the task is active
     def with_step(state)
       task_id = create
       case state
       when "pending" then nil
-      when "cancelled" then step_verb("transition_step", step(task_id), "cancelled")
-      when "skipped" then step_verb("skip_step", step(task_id))
-      when "resolved_manually" then step_verb("resolve_step", step(task_id), Json.new(1))
+      when "cancelled" then call("transition_step", step(task_id), "cancelled")
+      when "skipped" then call("skip_step", step(task_id))
+      when "resolved_manually" then call("resolve_step", step(task_id), Json.new(1))
       else
         token = claim_first(task_id)
         case state
-        when "complete" then step_verb("complete_step", step(task_id), token, Json.new(1))
-        when "error" then step_verb("fail_step", step(task_id), token, Json.new("x"), false)
-        when "waiting_for_retry" then step_verb("fail_step", step(task_id), token, Json.new("x"))
+        when "complete" then call("complete_step", step(task_id), token, Json.new(1))
+        when "error" then call("fail_step", step(task_id), token, Json.new("x"), false)
+        when "waiting_for_retry" then call("fail_step", step(task_id), token, Json.new("x"))
         end
       end
       task_id
@@ -69,9 +74,9 @@ module ModelTest
       case state
       when "pending" then create
       when "in_progress" then with_step("in_progress")
-      when "complete" then with_step("complete").tap { |id| step_verb("resolve_step", step(id, 2), Json.new(1)) }
-      when "error" then with_step("error").tap { |id| step_verb("resolve_step", step(id, 2), Json.new(1)) }
-      else create.tap { |id| step_verb("transition_task", id, state) }
+      when "complete" then with_step("complete").tap { |id| call("resolve_step", step(id, 2), Json.new(1)) }
+      when "error" then with_step("error").tap { |id| call("resolve_step", step(id, 2), Json.new(1)) }
+      else create.tap { |id| call("transition_task", id, state) }
       end
     end
 
@@ -111,15 +116,17 @@ module ModelTest
     end
 
     TASK_STATE = "SELECT state FROM tasker.tasks WHERE task_id = $1"
-    STEP_STATE = "SELECT state FROM tasker.workflow_steps WHERE task_id = $1::bigint / 1000000 AND workflow_step_id = $1::bigint"
+    STEP_STATE = "SELECT state FROM tasker.workflow_steps " \
+                 "WHERE task_id = $1::bigint / 1000000 AND workflow_step_id = $1::bigint"
 
     # A task that is resumed from error runs its failed step anew, so it is in progress.
     def task_row(from)
       TASK_STATES.each do |to|
         task_id = with_task(from)
         expect("a task made #{from}", from, @server.value(TASK_STATE, [task_id]))
-        move("task #{from} to #{to}", verdict(from, to, TASK_MOVES_BY_HAND, FINAL_TASK_STATES.include?(from)), task_id,
-             TASK_STATE, task_id, to, "SELECT tasker.transition_task($1, $2)")
+        wanted = verdict(from, to, TASK_MOVES_BY_HAND, FINAL_TASK_STATES.include?(from))
+        move("task #{from} to #{to}", wanted, task_id, TASK_STATE, task_id, to,
+             "SELECT tasker.transition_task($1, $2)")
       end
       nil
     end
@@ -136,20 +143,21 @@ module ModelTest
 
     # Every state a step can be in when its task is over.
     def final_row(task_state)
-      states = task_state == "complete" ? %w[complete skipped cancelled resolved_manually] : %w[complete error skipped cancelled resolved_manually]
+      states = %w[complete skipped cancelled resolved_manually]
+      states << "error" unless task_state == "complete"
       states.product(STEP_STATES).each do |from, to|
         task_id = finish(with_step(from), task_state)
-        move("step #{from} of a task that is #{task_state} to #{to}", verdict(from, to, STEP_MOVES_BY_HAND, true), task_id,
-             STEP_STATE, step(task_id), to, "SELECT tasker.transition_step($1, $2)")
+        move("step #{from} of a task that is #{task_state} to #{to}", verdict(from, to, STEP_MOVES_BY_HAND, true),
+             task_id, STEP_STATE, step(task_id), to, "SELECT tasker.transition_step($1, $2)")
       end
       nil
     end
 
     def finish(task_id, state)
       if state == "complete"
-        step_verb("resolve_step", step(task_id, 2), Json.new(1))
+        call("resolve_step", step(task_id, 2), Json.new(1))
       else
-        step_verb("transition_task", task_id, state)
+        call("transition_task", task_id, state)
       end
       expect("the task", state, @server.value(TASK_STATE, [task_id]))
       task_id

@@ -180,7 +180,8 @@ module ModelTest
     def heartbeat(step, token, lease_seconds, now)
       return false unless holds?(step, token)
 
-      ends = [now + lease_seconds, (step.claim.claimed_at + step.definition.timeout if step.definition.timeout)].compact.min
+      timeout = step.definition.timeout
+      ends = [now + lease_seconds, (step.claim.claimed_at + timeout if timeout)].compact.min
       step.claim = Claim.new(token: token, claimed_at: step.claim.claimed_at, lease_until: ends)
       true
     end

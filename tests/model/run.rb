@@ -5,7 +5,8 @@
 # connections, and after each of them everything that can be asked is compared. Prints TAP.
 #
 #   TASKER_TEST_URL=postgresql:///db ruby tests/model/run.rb
-#     --seconds N     new seeds for so long (20)
+#     --seconds N     new seeds for so long (20), and
+#     --seeds N       no more than so many, beginning with --from S
 #     --seed N        one seed instead: what failed, again
 #     --steps M       operations a seed (80)
 #
@@ -70,8 +71,8 @@ module ModelTest
     def refuse_foreign_tasks(server)
       return unless server.value("SELECT to_regclass('tasker.task_namespaces') IS NOT NULL")
 
-      names = server.rows("SELECT name FROM tasker.task_namespaces WHERE name NOT LIKE 'model %'").map { |row| row[:name] }
-      abort "TASKER_TEST_URL names a database that is in use: namespace \"#{names.first}\"" unless names.empty?
+      foreign = server.value("SELECT name FROM tasker.task_namespaces WHERE name NOT LIKE 'model %'")
+      abort "TASKER_TEST_URL names a database that is in use: namespace \"#{foreign}\"" if foreign
     end
 
     # A test fails by raising; what it returns is said beside its name.
@@ -82,16 +83,24 @@ module ModelTest
     rescue StandardError => e
       @failed += 1
       puts "not ok #{@passed + @failed} - #{name}"
-      puts e.full_message(highlight: false, order: :top).lines.first(e.is_a?(Disagreement) ? 1 : 8).map { |line| "# #{line}" }
+      puts explain(e).map { |line| "# #{line}" }
+    end
+
+    def explain(error)
+      return error.message.lines if error.is_a?(Disagreement)
+
+      error.full_message(highlight: false, order: :top).lines.first(8)
     end
   end
 end
 
-options = { seconds: 20, steps: 80 }
+options = { seconds: 20, seeds: Float::INFINITY, steps: 80 }
 OptionParser.new do |parser|
   parser.on("--seed N", Integer)
   parser.on("--steps M", Integer)
   parser.on("--seconds N", Float)
+  parser.on("--seeds N", Integer)
+  parser.on("--from S", Integer)
 end.parse!(into: options)
 url = ENV.fetch("TASKER_TEST_URL") { abort "TASKER_TEST_URL must name a database of its own for this test" }
 $stdout.sync = true
@@ -100,11 +109,11 @@ runner = ModelTest::Runner.new(url)
 if options[:seed]
   runner.scenario(options[:seed], options[:steps])
 else
-  deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + options[:seconds]
   runner.matrices
-  first = Random.new_seed % 1_000_000_000
-  (first..).each do |seed|
-    break if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+  deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + options[:seconds]
+  first = options[:from] || Random.new_seed % 1_000_000_000
+  (first..).each.with_index do |seed, count|
+    break if count >= options[:seeds] || Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
 
     runner.scenario(seed, options[:steps])
   end

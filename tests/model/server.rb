@@ -16,6 +16,8 @@ module ModelTest
       1184 => ->(text) { microseconds(text) }
     }.freeze
 
+    ARRAY = PG::TextEncoder::Array.new(elements_type: PG::TextEncoder::String.new)
+
     # PostgreSQL's ISO format, whatever the time zone.
     def self.microseconds(text)
       time = Time.new(text[0, 4], text[5, 2], text[8, 2], text[11, 2], text[14, 2], 0, offset(text))
@@ -62,7 +64,7 @@ module ModelTest
     def encode(value)
       case value
       when nil then nil
-      when Array then PG::TextEncoder::Array.new(elements_type: PG::TextEncoder::String.new).encode(value.map { |v| encode(v)&.to_s })
+      when Array then ARRAY.encode(value.map { |element| encode(element) })
       when Json then JSON.generate(value.value)
       else value.to_s
       end

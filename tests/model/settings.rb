@@ -18,13 +18,19 @@ module ModelTest
       SQL
     end
 
+    FUNCTIONS = {
+      "clock_timestamp()" => "timestamptz", "now()" => "timestamptz", "unnest(bigint[])" => "SETOF bigint",
+      "set_config(text, text, boolean)" => "text", "current_setting(text)" => "text", "nextval(regclass)" => "bigint",
+      "to_jsonb(anyelement)" => "jsonb"
+    }.freeze
+    RELATIONS = %w[tasks step_queue step_attempts step_moves named_tasks named_steps named_step_edges lanes workers
+                   pg_class].freeze
+    CAUGHT = "LANGUAGE plpgsql AS " \
+             "$$ BEGIN RAISE EXCEPTION 'a name was looked up in the search_path of the caller'; END $$"
+
     def functions
-      { "clock_timestamp()" => "timestamptz", "now()" => "timestamptz", "unnest(bigint[])" => "SETOF bigint",
-        "set_config(text, text, boolean)" => "text",
-        "current_setting(text)" => "text", "nextval(regclass)" => "bigint", "to_jsonb(anyelement)" => "jsonb" }.map do |signature, type|
-        "CREATE FUNCTION tasker_model_hostile.#{signature} RETURNS #{type} LANGUAGE plpgsql AS " \
-          "$$ BEGIN RAISE EXCEPTION 'a name was looked up in the search_path of the caller'; END $$;"
-      end.join("\n")
+      FUNCTIONS.map { |signature, type| "CREATE FUNCTION tasker_model_hostile.#{signature} RETURNS #{type} #{CAUGHT};" }
+               .join("\n")
     end
 
     def operators
@@ -32,19 +38,15 @@ module ModelTest
         %w[= <> < <= > >= + -].each_with_index.map do |operator, i|
           name = "tasker_model_hostile.#{type}_#{i}"
           <<~SQL
-            CREATE FUNCTION #{name}(#{type}, #{type}) RETURNS boolean LANGUAGE plpgsql AS
-              $$ BEGIN RAISE EXCEPTION 'an operator was looked up in the search_path of the caller'; END $$;
-            CREATE OPERATOR tasker_model_hostile.#{operator} (LEFTARG = #{type}, RIGHTARG = #{type}, FUNCTION = #{name});
+            CREATE FUNCTION #{name}(#{type}, #{type}) RETURNS boolean #{CAUGHT};
+            CREATE OPERATOR tasker_model_hostile.#{operator}
+              (LEFTARG = #{type}, RIGHTARG = #{type}, FUNCTION = #{name});
           SQL
         end
       end.join
     end
 
-    def relations
-      %w[tasks step_queue step_attempts step_moves named_tasks named_steps named_step_edges lanes workers pg_class].map do |name|
-        "CREATE TABLE tasker_model_hostile.#{name} (caught int);"
-      end.join("\n")
-    end
+    def relations = RELATIONS.map { |name| "CREATE TABLE tasker_model_hostile.#{name} (caught int);" }.join("\n")
   end
 
   # Readiness, context and verification of random tasks, asked under several settings: the same
@@ -54,11 +56,12 @@ module ModelTest
     SETTINGS = {
       "TimeZone Asia/Tokyo" => { TimeZone: "Asia/Tokyo" },
       "TimeZone America/Lima" => { TimeZone: "America/Lima" },
-      "DateStyle ISO, YMD, standard_conforming_strings off" => { DateStyle: "ISO, YMD", standard_conforming_strings: "off" },
+      "other DateStyle and strings" => { DateStyle: "ISO, YMD", standard_conforming_strings: "off" },
       "a hostile search_path" => { search_path: "tasker_model_hostile, pg_catalog" },
       "an empty search_path" => { search_path: "" }
     }.freeze
-    QUESTIONS = [TaskComparison::READINESS, TaskComparison::CONTEXT, TaskComparison::STEPS, TaskComparison::VERIFY].freeze
+    QUESTIONS = [TaskComparison::READINESS, TaskComparison::CONTEXT, TaskComparison::STEPS,
+                 TaskComparison::VERIFY].freeze
 
     def initialize(url)
       @url = url
@@ -105,7 +108,8 @@ module ModelTest
     end
 
     def work(server, random, task_id)
-      claims = server.rows("SELECT workflow_step_id, claim_token FROM tasker.claim_steps('settings', 3, task_id => $1)", [task_id])
+      claims = server.rows("SELECT workflow_step_id, claim_token FROM tasker.claim_steps('s', 3, task_id => $1)",
+                           [task_id])
       claims.each do |claim|
         next if random.rand < 0.2
 

@@ -1,0 +1,159 @@
+# frozen_string_literal: true
+
+module ModelTest
+  # Creating tasks, and what people do to them.
+  module TaskOperations
+    Request = Struct.new(:template, :named, :key, :priority, :run_at, :arguments, keyword_init: true) do
+      def identity = [template.namespace, template.name, key]
+
+      def to_s
+        [template.name, ("@#{template.version}" if named), " of #{template.steps.size} steps", key && ", #{key}",
+         run_at && ", at #{arguments["run_at"]}"].compact.join
+      end
+    end
+
+    private
+
+    # ---- creating ------------------------------------------------------------
+
+    def some_request(session)
+      template = pick(@templates)
+      named = chance(0.5)
+      template = newest(template) unless named
+      run_at, time = appointment(pick([-600, 600, 1200])) if chance(0.2)
+      priority = pick([0, 0, 0, 5, -5, 40_000])
+      key = some_key(session, template)
+      arguments = {
+        "name" => template.name, "namespace" => template.namespace, "version" => (template.version if named),
+        "context" => { "order" => @operations }, "idempotency_key" => key, "run_at" => time, "priority" => priority
+      }
+      Request.new(template: template, named: named, key: key, priority: priority, run_at: run_at,
+                  arguments: arguments.compact)
+    end
+
+    # Templates of one name stand by version, 0.9.0 before 0.10.0.
+    def newest(template)
+      @templates.reverse.find { |other| other.namespace == template.namespace && other.name == template.name }
+    end
+
+    # Not one that an open transaction of another session has: we would have to wait for its end.
+    def some_key(session, template)
+      key = "key #{@random.rand(6)}"
+      return if chance(0.65) || @world.key_taken?(@sessions, session, [template.namespace, template.name, key])
+
+      key
+    end
+
+    def random_create(session)
+      request = some_request(session)
+      unknown = chance(0.02)
+      request.arguments["name"] = "none such" if unknown
+      parameters = request.arguments.values.map { |value| value.is_a?(Hash) ? Json.new(value) : value }
+      touched = []
+      operation(session, "create_task(#{request})", sql("create_task", 0, *request.arguments.keys), parameters,
+                touched) do |moment, rows|
+        raise Refused, "TC001" if unknown
+
+        [create(session, request, rows.first, moment, touched)]
+      end
+    end
+
+    def random_create_many(session)
+      requests = Array.new(1 + @random.rand(4)) { some_request(session) }
+      touched = []
+      operation(session, "create_tasks(#{requests.join("; ")})", sql("create_tasks", 1),
+                [Json.new(requests.map(&:arguments))], touched) do |moment, rows|
+        requests.each_with_index.map do |request, i|
+          create(session, request, rows[i], moment, touched).merge(ordinal: i + 1)
+        end
+      end
+    end
+
+    # @return [Hash] the row that has to come
+    def create(session, request, row, moment, touched)
+      existing = @world.key(session, request.identity) if request.key
+      return expect_existing(session, existing) if existing
+
+      template = request.template
+      handle = Handle.new(@world.handles.size + 1, row ? row[:task_id] : 0, template, @numbers.fetch(template))
+      @world.add(session, handle, Task.new(template, moment, priority: request.priority, run_at: request.run_at,
+                                                             context: Json.new(request.arguments["context"])))
+      @world.add_key(session, request.identity, handle) if request.key
+      touched << handle
+      { created: true, step_count: template.steps.size, state: "pending" }
+    end
+
+    def expect_existing(session, handle)
+      { task_id: handle.task_id, created: false, step_count: handle.template.steps.size,
+        state: @world.task(session, handle).state }
+    end
+
+    # ---- whole tasks ---------------------------------------------------------
+
+    # @yieldreturn what the call answers
+    def on_task(session, verb, handle = nil)
+      handle ||= (ghost if chance(0.02)) || some_handle(session)
+      operation(session, "#{verb}(#{handle})", sql(verb, 2), [handle.task_id, "by the test"], [handle]) do |moment|
+        [{ verb.to_sym => yield(task_of(session, handle), moment) }]
+      end
+    end
+
+    def free_and(session) = @world.free(session).select { |handle| yield @world.task(session, handle) }
+
+    def random_cancel(session) = on_task(session, "cancel_task") { |task| task.cancel }
+    def random_pause(session) = on_task(session, "pause_task") { |task| task.pause(true) }
+    def random_resume(session) = resume(session, pick(free_and(session, &:paused)))
+    def resume(session, handle) = on_task(session, "resume_task", handle) { |task| task.pause(false) }
+
+    def random_retry_task(session)
+      failed = pick(free_and(session) { |task| task.state == "error" }) if chance(0.8)
+      on_task(session, "retry_task", failed) { |task, moment| task.retry(moment) }
+    end
+
+    def random_transition_task(session)
+      handle = some_handle(session)
+      to = pick(TASK_STATES)
+      expected = pick([nil, nil, *TASK_STATES])
+      operation(session, "transition_task(#{handle}, #{to}, #{expected || "any"})", sql("transition_task", 3),
+                [handle.task_id, to, expected], [handle]) do |moment|
+        [{ transition_task: task_of(session, handle).transition(to, expected, moment) }]
+      end
+    end
+
+    # ---- steps ---------------------------------------------------------------
+
+    def random_transition_step(session)
+      held = some_step(session)
+      to = pick(STEP_STATES)
+      expected = pick([nil, nil, nil, *STEP_STATES])
+      results = some_result if to == "resolved_manually" && chance(0.5)
+      operation(session, "transition_step(#{held}, #{to}, #{expected || "any"})",
+                sql("transition_step", 3, "results"), [held.id, to, expected, results], [held.handle]) do |moment|
+        task, step = step_of(session, held)
+        [{ transition_step: !task.move_step(step, to, moment, expected: expected, results: results).nil? }]
+      end
+    end
+
+    def random_reset(session)
+      move(session, "reset_step", some_step(session, %w[in_progress waiting_for_retry error]), "pending")
+    end
+
+    def random_skip(session)
+      move(session, "skip_step", some_step(session, %w[pending in_progress error]), "skipped")
+    end
+
+    def random_resolve(session)
+      held = some_step(session, %w[pending waiting_for_retry error])
+      move(session, "resolve_step", held, "resolved_manually", some_result)
+    end
+
+    def move(session, verb, held, to, results = nil)
+      parameters = [held.id, results, "by the test"].compact
+      operation(session, "#{verb}(#{held})", sql(verb, parameters.size), parameters, [held.handle]) do |moment|
+        task, step = step_of(session, held)
+        readied = task.move_step(step, to, moment, results: results)
+        [{ task_id: held.handle.task_id, task_state: task.state, steps_ready: readied || 0 }]
+      end
+    end
+  end
+end
