@@ -19,8 +19,8 @@ CREATE FUNCTION pg_temp.doing(task bigint) RETURNS text LANGUAGE sql AS $$
 
 -- a skip stops at a step that people resolved: what comes after it has what it wants
 SELECT task_id AS t FROM tasker.create_task('chain', namespace => 'found') \gset
-SELECT steps_ready FROM tasker.resolve_step(:t * 1000000 + 2, '"by hand"');
-SELECT task_state, steps_ready FROM tasker.skip_step(:t * 1000000 + 1);
+SELECT steps_ready FROM tasker.resolve_step(:t * 1000000::bigint + 2, '"by hand"');
+SELECT task_state, steps_ready FROM tasker.skip_step(:t * 1000000::bigint + 1);
 SELECT pg_temp.states(:t);
 SELECT step_name, dependency_results FROM tasker.claim_steps('w', task_id => :t);
 SELECT * FROM tasker.verify_task(:t);
@@ -28,28 +28,28 @@ SELECT * FROM tasker.verify_task(:t);
 -- the state a step has is false, also where no person could lead it; then unknown, then over, then illegal
 SELECT task_id AS t FROM tasker.create_task('pair', namespace => 'found') \gset
 SELECT task_state FROM tasker.claim_steps('w', task_id => :t) c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1');
-SELECT tasker.transition_step(:t * 1000000 + 1, 'complete');
+SELECT tasker.transition_step(:t * 1000000::bigint + 1, 'complete');
 \set VERBOSITY sqlstate
-SELECT tasker.transition_step(:t * 1000000 + 2, 'complete');
-SELECT tasker.transition_step(:t * 1000000 + 3, 'complete');
+SELECT tasker.transition_step(:t * 1000000::bigint + 2, 'complete');
+SELECT tasker.transition_step(:t * 1000000::bigint + 3, 'complete');
 SELECT tasker.reset_step(9223372036853000001);
 SELECT tasker.cancel_task(:t);
-SELECT tasker.transition_step(:t * 1000000 + 2, 'complete');
+SELECT tasker.transition_step(:t * 1000000::bigint + 2, 'complete');
 \set VERBOSITY default
-SELECT tasker.transition_step(:t * 1000000 + 1, 'complete'), tasker.transition_step(:t * 1000000 + 2, 'cancelled');
+SELECT tasker.transition_step(:t * 1000000::bigint + 1, 'complete'), tasker.transition_step(:t * 1000000::bigint + 2, 'cancelled');
 
 -- what fail_fast called off is cancelled, until something resumes the task
 SELECT task_id AS t FROM tasker.create_task('fast', namespace => 'found') \gset
 SELECT step_state FROM tasker.claim_steps('w', task_id => :t) c, tasker.fail_step(c.workflow_step_id, c.claim_token, '"x"');
-SELECT tasker.transition_step(:t * 1000000 + 2, 'cancelled', 'cancelled'), pg_temp.states(:t);
-SELECT task_state, steps_ready FROM tasker.reset_step(:t * 1000000 + 1);
+SELECT tasker.transition_step(:t * 1000000::bigint + 2, 'cancelled', 'cancelled'), pg_temp.states(:t);
+SELECT task_state, steps_ready FROM tasker.reset_step(:t * 1000000::bigint + 1);
 SELECT pg_temp.states(:t);
 
 -- run_at holds for what is made ready by hand
 SELECT task_id AS t FROM tasker.create_task('chain', namespace => 'found', run_at => clock_timestamp() + interval '1 hour') \gset
-SELECT task_state, steps_ready FROM tasker.resolve_step(:t * 1000000 + 1, '1');
+SELECT task_state, steps_ready FROM tasker.resolve_step(:t * 1000000::bigint + 1, '1');
 SELECT name, ready_for_execution, next_retry_at > clock_timestamp() AS later
-FROM tasker.get_step_readiness_status(:t, ARRAY[:t * 1000000 + 2::bigint]);
+FROM tasker.get_step_readiness_status(:t, ARRAY[:t * 1000000::bigint + 2]);
 SELECT pg_temp.doing(:t);
 SET tasker_core.clock_offset = 3601;
 SELECT step_name FROM tasker.claim_steps('w', task_id => :t);
@@ -61,18 +61,18 @@ SELECT step_name, attempt, max_attempts FROM tasker.claim_steps('w', task_id => 
 SET tasker_core.clock_offset = 11;
 SELECT step_name, attempt FROM tasker.claim_steps('w', 5, task_id => :t);
 SELECT pg_temp.states(:t), pg_temp.doing(:t);
-SELECT attempts, max_attempts, retry_eligible FROM tasker.get_step_readiness_status(:t, ARRAY[:t * 1000000 + 1::bigint]);
+SELECT attempts, max_attempts, retry_eligible FROM tasker.get_step_readiness_status(:t, ARRAY[:t * 1000000::bigint + 1]);
 
 -- blocked_by_failures is a task in error and no other; what went wrong stays in health_status
-SELECT task_state FROM tasker.resolve_step(:t * 1000000 + 2, '1');
+SELECT task_state FROM tasker.resolve_step(:t * 1000000::bigint + 2, '1');
 SELECT pg_temp.states(:t), pg_temp.doing(:t);
 SELECT tasker.pause_task(:t), pg_temp.doing(:t);
 SELECT tasker.transition_task(:t, 'resolved_manually'), pg_temp.doing(:t);
 RESET tasker_core.clock_offset;
 -- a complete task waits for nothing, whatever was cancelled in it
 SELECT task_id AS t FROM tasker.create_task('pair', namespace => 'found') \gset
-SELECT tasker.transition_step(:t * 1000000 + 1, 'cancelled');
-SELECT task_state FROM tasker.resolve_step(:t * 1000000 + 2, '1');
+SELECT tasker.transition_step(:t * 1000000::bigint + 1, 'cancelled');
+SELECT task_state FROM tasker.resolve_step(:t * 1000000::bigint + 2, '1');
 SELECT pg_temp.states(:t), pg_temp.doing(:t);
 -- a failure beside a step that was put off blocks nothing yet
 SELECT task_id AS t FROM tasker.create_task('pair', namespace => 'found') \gset

@@ -21,7 +21,7 @@ module ModelTest
 
     WEIGHTS = {
       claim: 24, complete: 16, complete_batch: 6, complete_and_claim: 6, fail: 16, heartbeat: 3, release: 4,
-      checkpoint: 4, create: 8, create_many: 2, cancel: 1, pause: 4, resume: 4, retry_task: 4, reset: 3, resolve: 2,
+      checkpoint: 4, create: 8, create_many: 2, cancel: 1, pause: 4, resume: 3, retry_task: 4, reset: 3, resolve: 2,
       skip: 2, transition_task: 2, transition_step: 4, clock: 9
     }.freeze
     CHOICES = WEIGHTS.flat_map { |name, weight| [name] * weight }.freeze
@@ -139,11 +139,14 @@ module ModelTest
       !claim.nil? && claim.token == held.token
     end
 
-    # Mostly a live claim; else one of old, or one with another's token.
+    # Mostly a live claim, preferably of a task that was paused meanwhile; else one of old, or one with
+    # another's token.
     def some_claim(session)
       @claims = @claims.last(REMEMBERED)
       known = @claims.select { |held| held.handle.owner.nil? || held.handle.owner == session }
       live = known.select { |held| live?(session, held) }
+      paused = live.select { |held| @world.task(session, held.handle).paused }
+      return pick(paused) if paused.any? && chance(0.4)
       return pick(live) if live.any? && chance(0.75)
       return Held.new(**some_step(session).to_h, token: 1 + @random.rand(1000)) if known.empty? || chance(0.1)
 

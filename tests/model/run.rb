@@ -8,7 +8,7 @@
 #     --seconds N     new seeds for so long (20), and
 #     --seeds N       no more than so many, beginning with --from S
 #     --seed N        one seed instead: what failed, again
-#     --steps M       operations a seed (80)
+#     --steps M       operations a seed (120)
 #
 # Needs a superuser, since the test moves tasker_core.clock_offset, and a database of its own: the
 # extension is dropped there and made anew now and then, so that an hour is no slower at its end.
@@ -94,7 +94,7 @@ module ModelTest
   end
 end
 
-options = { seconds: 20, seeds: Float::INFINITY, steps: 80 }
+options = { seconds: 20, seeds: Float::INFINITY, steps: 120 }
 OptionParser.new do |parser|
   parser.on("--seed N", Integer)
   parser.on("--steps M", Integer)

@@ -101,7 +101,12 @@ module ModelTest
     def free_and(session) = @world.free(session).select { |handle| yield @world.task(session, handle) }
 
     def random_cancel(session) = on_task(session, "cancel_task") { |task| task.cancel }
-    def random_pause(session) = on_task(session, "pause_task") { |task| task.pause(true) }
+
+    def random_pause(session)
+      held = free_and(session) { |task| task.steps.values.any?(&:claim) }
+      on_task(session, "pause_task", (pick(held) if chance(0.7))) { |task| task.pause(true) }
+    end
+
     def random_resume(session) = resume(session, pick(free_and(session, &:paused)))
     def resume(session, handle) = on_task(session, "resume_task", handle) { |task| task.pause(false) }
 
