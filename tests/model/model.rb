@@ -181,7 +181,8 @@ module ModelTest
       return false unless holds?(step, token)
 
       timeout = step.definition.timeout
-      ends = [now + lease_seconds, (step.claim.claimed_at + timeout if timeout)].compact.min
+      wanted = [now + lease_seconds, step.claim.lease_until].max
+      ends = [wanted, (step.claim.claimed_at + timeout if timeout)].compact.min
       step.claim = Claim.new(token: token, claimed_at: step.claim.claimed_at, lease_until: ends)
       true
     end
