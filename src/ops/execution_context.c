@@ -64,13 +64,14 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 
 /*
  * healthy: nothing failed; recovering: a retry is pending, or other work goes
- * on beside a failure; blocked: a failure, and nothing goes on.  A pause changes
- * none of this.
+ * on beside a failure; blocked: a failure, of a step or of the task as a whole,
+ * and nothing goes on.  A pause changes none of this.
  */
 static const char *
 health_of(const TcTaskView *view, const TcExecutionContext *context)
 {
-	if (context->blocking == 0 && context->steps[TC_STEP_WAITING_FOR_RETRY] == 0)
+	if (context->blocking == 0 && context->steps[TC_STEP_WAITING_FOR_RETRY] == 0 &&
+		view->task.state != TC_TASK_ERROR)
 		return "healthy";
 	return tc_task_state_is_ended(view->task.state) ? "blocked" : "recovering";
 }
