@@ -15,7 +15,7 @@ module ModelTest
       unless expected.size == actual.size
         raise Disagreement, "#{what}: #{expected.size} rows expected, #{actual.size} came: #{actual.inspect}"
       end
-      expected.zip(actual) { |wanted, row| row("#{what}, row #{row[:name] || row.values.first}", wanted, row) }
+      expected.zip(actual) { |wanted, row| row("#{what}, row #{row[:name] || row["name"] || row.values.first}", wanted, row) }
     end
 
     def row(what, expected, actual)
@@ -41,6 +41,7 @@ module ModelTest
             "ORDER BY workflow_step_id"
     VERIFY = "SELECT * FROM tasker.verify_task($1)"
     LEVELS = "SELECT * FROM tasker.calculate_dependency_levels($1) ORDER BY workflow_step_id"
+    ANCESTORS = "SELECT * FROM tasker.get_step_transitive_dependencies($1) ORDER BY workflow_step_id"
 
     def initialize(server, handle, random)
       @server = server
@@ -61,10 +62,17 @@ module ModelTest
       Comparison.rows("verify_task(#{@handle})", [], ask(VERIFY))
     end
 
-    def levels(task, now)
+    # What changes rarely, and is asked rarely.
+    def graph(task, now)
       views = Views.new(task, @handle.task_id, @handle.ids, now)
-      levels = views.levels.map { |row| row.except(:task_id) }
-      Comparison.rows("calculate_dependency_levels(#{@handle})", levels, ask(LEVELS))
+      Comparison.rows("calculate_dependency_levels(#{@handle})", views.levels, ask(LEVELS))
+      step = task.steps.values[@random.rand(task.steps.size)]
+      Comparison.rows("get_step_transitive_dependencies(#{@handle}/#{step.name})", views.ancestors(step),
+                      @server.rows(ANCESTORS, [@handle.ids.fetch(step.name)]))
+      document = @server.value("SELECT tasker.get_task($1)", [@handle.task_id]).value
+      Comparison.row("get_task(#{@handle}), task", { "state" => task.state }, document.fetch("task"))
+      steps = document.fetch("steps").each { |row| row["depends_on"] = row["depends_on"].sort }
+      Comparison.rows("get_task(#{@handle}), steps", views.document_steps, steps)
     end
 
     private

@@ -38,7 +38,6 @@ module ModelTest
       @operations = 0
       @started = monotonic
       @base = Server.microseconds(plain.value("SELECT clock_timestamp()::text"))
-      @levels = plain.value("SELECT to_regprocedure('tasker.calculate_dependency_levels(bigint)') IS NOT NULL")
     end
 
     # @raise [Disagreement]
@@ -201,7 +200,7 @@ module ModelTest
       return comparison.unknown if task.nil?
 
       comparison.with(task, now)
-      comparison.levels(task, now) if @levels && chance(0.1)
+      comparison.graph(task, now) if chance(0.1)
     end
 
     def note(session, text, answer = nil)

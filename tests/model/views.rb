@@ -22,7 +22,24 @@ module ModelTest
 
     def readiness = by_id { |step| readiness_of(step) }
     def workflow_steps = by_id { |step| workflow_step_of(step) }
-    def levels = by_id { |step| { dependency_level: level(step) } }
+    def levels = by_id { |step| { dependency_level: level(step) } }.map { |row| row.except(:task_id) }
+
+    # Every step that one depends on, once, with its shortest distance.
+    def ancestors(step)
+      distances = distances_to(step)
+      rows = by_id do |other|
+        { name: other.name, distance: distances[other], current_state: other.state, results: other.results }
+      end
+      rows.select { |row| row[:distance] }
+    end
+
+    # The steps of get_task's document, whose keys are strings.
+    def document_steps
+      by_id do |step|
+        { name: step.name, state: step.state, attempts: step.attempts, depends_on: step.definition.parents.sort,
+          results: step.results&.value }
+      end.map { |row| row.except(:task_id).transform_keys(&:to_s) }
+    end
 
     def execution_context
       counts = counts_by_state
@@ -78,6 +95,16 @@ module ModelTest
     end
 
     def level(step) = @task.parents(step).map { |parent| level(parent) + 1 }.max || 0
+
+    def distances_to(step, distance = 1, found = {})
+      @task.parents(step).each do |parent|
+        next if found[parent] && found[parent] <= distance
+
+        found[parent] = distance
+        distances_to(parent, distance + 1, found)
+      end
+      found
+    end
 
     # The first that holds.
     def execution_status(counts)
