@@ -24,43 +24,44 @@ PG_FUNCTION_INFO_V1(tasker_skip_step);
 
 /* ---- tasks --------------------------------------------------------------- */
 
-Datum
-tasker_cancel_task(PG_FUNCTION_ARGS)
+/* What is done to a task, and whether anything was. */
+typedef bool (*TaskVerb) (int64 task_id, const char *reason);
+
+static Datum
+run_task_verb(FunctionCallInfo fcinfo, TaskVerb verb)
 {
 	int64		task_id = tc_arg_required_int64(fcinfo, 0, "task_id");
 	char	   *reason = tc_arg_text(fcinfo, 1);
 	bool		done;
 
 	tc_session_begin();
-	done = tc_cancel_task(task_id, reason, NULL);
+	done = verb(task_id, reason);
 	tc_session_end();
 	PG_RETURN_BOOL(done);
+}
+
+static bool
+cancel(int64 task_id, const char *reason)
+{
+	return tc_cancel_task(task_id, reason, NULL);
+}
+
+Datum
+tasker_cancel_task(PG_FUNCTION_ARGS)
+{
+	return run_task_verb(fcinfo, cancel);
 }
 
 Datum
 tasker_pause_task(PG_FUNCTION_ARGS)
 {
-	int64		task_id = tc_arg_required_int64(fcinfo, 0, "task_id");
-	char	   *reason = tc_arg_text(fcinfo, 1);
-	bool		done;
-
-	tc_session_begin();
-	done = tc_pause_task(task_id, reason);
-	tc_session_end();
-	PG_RETURN_BOOL(done);
+	return run_task_verb(fcinfo, tc_pause_task);
 }
 
 Datum
 tasker_resume_task(PG_FUNCTION_ARGS)
 {
-	int64		task_id = tc_arg_required_int64(fcinfo, 0, "task_id");
-	char	   *reason = tc_arg_text(fcinfo, 1);
-	bool		done;
-
-	tc_session_begin();
-	done = tc_resume_task(task_id, reason);
-	tc_session_end();
-	PG_RETURN_BOOL(done);
+	return run_task_verb(fcinfo, tc_resume_task);
 }
 
 Datum
