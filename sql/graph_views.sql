@@ -58,7 +58,7 @@ SELECT name, to_state FROM tasker.workflow_step_transitions WHERE task_id = :t A
 SELECT tasker.cancel_task(:t);
 
 -- ---------------------------------------------------------------------------
--- One task among 2,000: no table that grows with tasks is read as a whole
+-- One task among 100,000: no table that grows with tasks is read as a whole
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION pg_temp.scans(query text) RETURNS TABLE (relation text, sequential boolean) LANGUAGE plpgsql AS $$
@@ -72,15 +72,16 @@ BEGIN
 END $$;
 BEGIN;
 SET LOCAL tasker_core.notify = off;
-SELECT min(task_id) AS base FROM generate_series(1, 2000) i, tasker.create_task('mix', jsonb_build_object('i', i), 'views') \gset
+SELECT min(task_id) AS base FROM generate_series(1, 100000) i, tasker.create_task('mix', jsonb_build_object('i', i), 'views') \gset
 SELECT count(*) FROM tasker.claim_steps('w', 3000, '{views}') c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1');
 SELECT count(tasker.release_steps(ARRAY[workflow_step_id], ARRAY[claim_token])) FROM tasker.claim_steps('w', 2500, '{views}');
 SELECT count(tasker.cancel_task(:base + i)) FROM generate_series(0, 99) i;
 ANALYZE tasker.tasks, tasker.step_queue, tasker.step_attempts, tasker.step_moves, tasker.task_transitions, tasker.named_steps, tasker.named_step_edges;
-SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.workflow_step_edges WHERE task_id = %s', :base + 1500));
-SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.step_dag_relationships WHERE task_id = %s', :base + 1500));
-SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.workflow_step_transitions WHERE task_id = %s', :base + 1500));
-SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.workflow_step_transitions WHERE task_id = ANY (''{%s,%s}'')', :base, :base + 1500));
+SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.workflow_steps WHERE task_id = %s', :base + 60000));
+SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.workflow_step_edges WHERE task_id = %s', :base + 60000));
+SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.step_dag_relationships WHERE task_id = %s', :base + 60000));
+SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.workflow_step_transitions WHERE task_id = %s', :base + 60000));
+SELECT * FROM pg_temp.scans(format('SELECT * FROM tasker.workflow_step_transitions WHERE task_id = ANY (''{%s,%s}'')', :base, :base + 60000));
 ROLLBACK;
 
 -- no index of tasks names what changes while a task runs, so every update can be HOT
