@@ -72,16 +72,14 @@ static void
 answer_repetition(const TcFailRequest *request, TcFailResult *result)
 {
 	int64		step_id = tc_step_id(request->key.task_id, request->key.step_no);
-	TcTaskRow  *task;
+	TcTaskState task_state = tc_require_step(request->key);
 	TcPastAttempt *past;
 
-	tc_require_step(request->key);
-	tc_task_read_latest(&request->key.task_id, 1, &task);
 	if (tc_attempts_by_token(&request->key, &request->claim_token, 1, &past) == 0)
 		tc_raise_lease_lost(step_id);
 	result->step_state = past->to_state;
 	result->next_retry_at = past->next_retry_at;
-	result->task_state = task->state;
+	result->task_state = task_state;
 }
 
 void

@@ -116,7 +116,7 @@ tc_checkpoint_step(TcStepKey key, int64 claim_token, const struct varlena *check
 	return true;
 }
 
-void
+TcTaskState
 tc_require_step(TcStepKey key)
 {
 	TcTaskRow  *task;
@@ -124,4 +124,5 @@ tc_require_step(TcStepKey key)
 	if (tc_task_read_latest(&key.task_id, 1, &task) != 1 || key.step_no < 1 ||
 		key.step_no > tc_template_get(task->named_task_id)->nsteps)
 		tc_raise_step_not_found(tc_step_id(key.task_id, key.step_no));
+	return task->state;
 }

@@ -120,7 +120,7 @@ extern int	tc_release_steps(TcHold *holds, int n, double delay_seconds);
 extern bool tc_checkpoint_step(TcStepKey key, int64 claim_token, const struct varlena *checkpoint,
 							   bool yield);
 
-/* Is there such a step?  TC003 when there is not. */
-extern void tc_require_step(TcStepKey key);
+/* The state of the step's task, in its newest version; TC003 when there is no such step. */
+extern TcTaskState tc_require_step(TcStepKey key);
 
 #endif							/* TC_STEPS_H */

@@ -68,6 +68,24 @@ bind_keys(Datum *values, const KeyColumns *columns, int start, int end)
 	values[2] = tc_array_int32(columns->step_nos + start, end - start);
 }
 
+/* Runs a statement that takes keys and nothing else; each names a row that the caller holds. */
+static void
+run_for_keys(TcPlan *plan, const TcStepKey *keys, int n)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[3];
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		if (tc_plan_run(plan, values, NULL) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
+}
+
 static void
 read_queue_row(uint64 row, TcQueueRow *queue_row)
 {
@@ -438,18 +456,7 @@ static TcPlan plan_end_waiting = {
 void
 tc_queue_end_waiting(const TcStepKey *keys, int n)
 {
-	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
-	int			end;
-
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[3];
-
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		if (tc_plan_run(&plan_end_waiting, values, NULL) != end - start)
-			elog(ERROR, "a waiting join vanished");
-	}
+	run_for_keys(&plan_end_waiting, keys, n);
 }
 
 static TcPlan plan_clear = {
@@ -752,18 +759,7 @@ static TcPlan plan_remove_batch = {
 void
 tc_queue_remove(const TcStepKey *keys, int n)
 {
-	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
-	int			end;
-
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[3];
-
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		if (tc_plan_run(&plan_remove_batch, values, NULL) != end - start)
-			elog(ERROR, "a locked queue row vanished");
-	}
+	run_for_keys(&plan_remove_batch, keys, n);
 }
 
 static TcPlan plan_set_checkpoint = {
