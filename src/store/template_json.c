@@ -115,6 +115,7 @@ static const TcKey handler_keys[] = {
 	{.name = "method", .field = STEP_METHOD, .read = tc_read_text, .min = 1},
 	{.name = "resolver", .field = STEP_RESOLVER, .read = tc_read_text, .min = 1},
 	{.name = "initialization", .field = STEP_INITIALIZATION, .read = tc_read_object},
+	{.name = "sql", .read = tc_read_unsupported},
 	{.name = NULL}
 };
 
@@ -179,8 +180,13 @@ static const TcKey step_keys[] = {
 	{.name = "concurrency", .read = tc_read_unsupported},
 	{.name = "delay_seconds", .read = tc_read_unsupported},
 	{.name = "lifecycle", .read = tc_read_unsupported},
+	{.name = "map", .read = tc_read_unsupported},
+	{.name = "rate_limit", .read = tc_read_unsupported},
 	{.name = "run_at", .read = tc_read_unsupported},
+	{.name = "wait_for_signal", .read = tc_read_unsupported},
 	{.name = "when", .read = tc_read_unsupported},
+	{.name = "when_unmet", .read = tc_read_unsupported},
+	{.name = "workflow", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
 	{.name = "custom_events", .read = tc_read_kept},
@@ -275,6 +281,7 @@ static const TcKey template_keys[] = {
 	{.name = "step_templates", .field = TEMPLATE_STEPS, .read = tc_read_array},
 
 	{.name = "concurrency", .read = tc_read_unsupported},
+	{.name = "rate_limit", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
 	{.name = "custom_events", .read = tc_read_kept},
