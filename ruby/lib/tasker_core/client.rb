@@ -1,10 +1,30 @@
 # frozen_string_literal: true
 
 module TaskerCore
-  # One method per SQL function, of the same name. What an operation is about
-  # comes first, everything else is a keyword; an optional keyword that is nil
-  # is not sent, so the extension's default holds. Durations are seconds.
+  # One method per SQL function, of the same name and with the same argument
+  # names. What a call is about comes first, everything else is a keyword; an
+  # optional keyword that is nil is not sent, so the extension's default holds.
+  # Durations are seconds, times are Time, JSON has string keys. What each
+  # function does is in docs/sql-reference.md.
+  #
+  # A call is made on {#connection}; inside a transaction of that connection it
+  # belongs to it, and commits or rolls back with everything else.
   class Client
+    class << self
+      private
+
+      # Declares a method that is nothing but its SQL function.
+      #
+      # @param name [Symbol]
+      # @param signature [String] the arguments with their SQL types in their order. Those before a
+      #   semicolon are positional, those after it keywords; a question mark: optional, and a keyword
+      # @param answer :value (of a function that returns one), :values (of its first column),
+      #   a value class (its one row, or nil), or an Array with one (its rows)
+      def function(name, signature, answer)
+        class_eval(Functions.declare(name, signature, answer).method_source, __FILE__, __LINE__)
+      end
+    end
+
     # @return [Connection]
     attr_reader :connection
 
@@ -13,7 +33,9 @@ module TaskerCore
       @connection = Connection.wrap(connection)
     end
 
-    # @see Connection#transaction
+    # Runs the block in a transaction, see {Connection#transaction}.
+    # @yieldparam pg [PG::Connection]
+    # @return what the block returns
     def transaction(&block) = connection.transaction(&block)
 
     # Raises unless the extension is there and of a version this gem speaks to.
@@ -34,160 +56,343 @@ module TaskerCore
       )
     end
 
-    # @return [String] version of the loaded library
-    def library_version = scalar(:library_version)
-
     # @!group Templates
 
-    # @param template [Template, Hash]
-    # @return [RegisteredTemplate]
-    # @raise [InvalidTemplate] naming every fault
-    # @raise [TemplateConflict] when the version exists with other content
-    def register_task_template(template)
-      RegisteredTemplate.from_row(call(:register_task_template, template: definition(template)).first)
-    end
+    # @!method register_task_template(template)
+    #   @param template [Template, Hash]
+    #   @return [RegisteredTemplate]
+    #   @raise [InvalidTemplate] naming every fault
+    #   @raise [TemplateConflict] when the version exists with other content
+    function :register_task_template, "template jsonb", RegisteredTemplate
 
-    # @return [Array<String>] warnings
-    # @raise [InvalidTemplate]
-    def validate_task_template(template) = scalar(:validate_task_template, template: definition(template))
+    # @!method validate_task_template(template)
+    #   Stores nothing.
+    #   @param template [Template, Hash]
+    #   @return [Array<String>] warnings
+    #   @raise [InvalidTemplate]
+    function :validate_task_template, "template jsonb", :value
 
-    # @param version [String, nil] nil for the highest
-    # @return [Hash] the template in normal form
-    # @raise [TemplateNotFound]
-    def get_task_template(name, namespace: nil, version: nil)
-      scalar(:get_task_template, name: name, **given(namespace: namespace, version: version))
-    end
+    # @!method get_task_template(name, namespace: nil, version: nil)
+    #   @param version [String, nil] nil for the highest
+    #   @return [Hash] the template in normal form
+    #   @raise [TemplateNotFound]
+    function :get_task_template, "name text, namespace text?, version text?", :value
 
-    # @return [Array<TemplateSummary>]
-    def list_task_templates(namespace: nil)
-      TemplateSummary.from_rows(call(:list_task_templates, **given(namespace: namespace)))
-    end
+    # @!method list_task_templates(namespace: nil)
+    #   @return [Array<TemplateSummary>]
+    function :list_task_templates, "namespace text?", [TemplateSummary]
+
+    # @!method template_graph(name, namespace: nil, version: nil, format: nil)
+    #   @param format [String, nil] mermaid (the default), dot or text
+    #   @return [String]
+    #   @raise [TemplateNotFound, InvalidArgument]
+    function :template_graph, "name text, namespace text?, version text?, format text?", :value
+
+    # @!method validate_json_schema(schema, document)
+    #   @return [Array<SchemaFault>] empty when the document matches
+    #   @raise [InvalidArgument] when the schema is none
+    function :validate_json_schema, "schema jsonb, document jsonb", [SchemaFault]
 
     # @!endgroup
     # @!group Tasks
 
-    # @param name [String] of the template
-    # @param context [Hash]
-    # @param idempotency_key [String, nil] the same key again answers with the existing task
-    # @param run_at [Time, nil]
-    # @return [CreatedTask]
-    # @raise [TemplateNotFound, SchemaMismatch]
-    def create_task(name, context: nil, namespace: nil, version: nil, idempotency_key: nil, priority: nil,
-                    run_at: nil, initiator: nil, source_system: nil, reason: nil, tags: nil,
-                    correlation_id: nil, parent_correlation_id: nil)
-      optional = given(
-        context: context, namespace: namespace, version: version, idempotency_key: idempotency_key,
-        priority: priority, run_at: run_at, initiator: initiator, source_system: source_system,
-        reason: reason, tags: tags, correlation_id: correlation_id,
-        parent_correlation_id: parent_correlation_id
-      )
-      CreatedTask.from_row(call(:create_task, name: name, **optional).first)
-    end
+    # @!method create_task(name, context: nil, namespace: nil, version: nil, idempotency_key: nil, priority: nil, run_at: nil, initiator: nil, source_system: nil, reason: nil, tags: nil, correlation_id: nil, parent_correlation_id: nil)
+    #   @param name [String] of the template
+    #   @param context [Hash]
+    #   @param version [String, nil] nil for the highest
+    #   @param idempotency_key [String, nil] the same key again answers with the existing task
+    #   @param run_at [Time, nil]
+    #   @return [CreatedTask]
+    #   @raise [TemplateNotFound, SchemaMismatch]
+    function :create_task,
+             "name text, context jsonb?, namespace text?, version text?, idempotency_key text?, priority int?, " \
+             "run_at timestamptz?, initiator text?, source_system text?, reason text?, tags text[]?, " \
+             "correlation_id uuid?, parent_correlation_id uuid?", CreatedTask
 
-    # @return [Boolean] false when it was cancelled already
-    # @raise [TaskNotFound, TaskNotActive]
-    def cancel_task(task_id, reason: nil) = scalar(:cancel_task, task_id: task_id, **given(reason: reason))
+    # @!method create_tasks(requests)
+    #   All or nothing.
+    #   @param requests [Array<Hash>] arguments of {#create_task}, `name` included
+    #   @return [Array<CreatedTaskOf>] in the order of the requests
+    #   @raise [TemplateNotFound, SchemaMismatch, LimitExceeded]
+    function :create_tasks, "requests jsonb", [CreatedTaskOf]
 
-    # @return [TaskExecutionContext, nil] nil for an unknown task
-    def get_task_execution_context(task_id)
-      row = call(:get_task_execution_context, task_id: task_id).first
-      row && TaskExecutionContext.from_row(row)
-    end
+    # @!method create_task_from_definition(template, context: nil, idempotency_key: nil, priority: nil, run_at: nil, initiator: nil, source_system: nil, reason: nil, tags: nil, correlation_id: nil, parent_correlation_id: nil)
+    #   @param template [Template, Hash] need not be registered
+    #   @return [CreatedTask]
+    #   @raise [InvalidTemplate, SchemaMismatch]
+    function :create_task_from_definition,
+             "template jsonb, context jsonb?, idempotency_key text?, priority int?, run_at timestamptz?, " \
+             "initiator text?, source_system text?, reason text?, tags text[]?, correlation_id uuid?, " \
+             "parent_correlation_id uuid?", CreatedTask
 
-    # @return [Array<TaskExecutionContext>]
-    def get_task_execution_contexts_batch(task_ids)
-      TaskExecutionContext.from_rows(call(:get_task_execution_contexts_batch, task_ids: task_ids))
-    end
+    # @!method get_task(task_id)
+    #   @return [Hash] everything about a task: task, steps, progress
+    #   @raise [TaskNotFound]
+    function :get_task, "task_id bigint", :value
 
-    # @param step_ids [Array<Integer>, nil] nil for all
-    # @return [Array<StepReadiness>] by id
-    def get_step_readiness_status(task_id, step_ids: nil)
-      StepReadiness.from_rows(call(:get_step_readiness_status, task_id: task_id, **given(step_ids: step_ids)))
-    end
+    # @!method list_tasks(filters: nil, max_tasks: nil, before_task_id: nil)
+    #   @param filters [Hash, nil] namespace, name, version, state, tag, correlation_id, created_after, created_before
+    #   @param before_task_id [Integer, nil] the last id of the page before
+    #   @return [Array<TaskSummary>] the newest first
+    function :list_tasks, "filters jsonb?, max_tasks int?, before_task_id bigint?", [TaskSummary]
 
-    # @return [Array<StepReadiness>]
-    def get_step_readiness_status_batch(task_ids)
-      StepReadiness.from_rows(call(:get_step_readiness_status_batch, task_ids: task_ids))
-    end
+    # @!method cancel_task(task_id, reason: nil)
+    #   @return [Boolean] false when it was cancelled already
+    #   @raise [TaskNotFound, TaskNotActive]
+    function :cancel_task, "task_id bigint, reason text?", :value
 
+    # @!method pause_task(task_id, reason: nil)
+    #   @return [Boolean] false when it was paused already
+    #   @raise [TaskNotFound, TaskNotActive]
+    function :pause_task, "task_id bigint, reason text?", :value
+
+    # @!method resume_task(task_id, reason: nil)
+    #   @return [Boolean] false when it was not paused
+    #   @raise [TaskNotFound, TaskNotActive]
+    function :resume_task, "task_id bigint, reason text?", :value
+
+    # @!method retry_task(task_id, reason: nil)
+    #   @return [Integer] how many failed steps it goes on from; 0 for a task not in error
+    #   @raise [TaskNotFound]
+    function :retry_task, "task_id bigint, reason text?", :value
+
+    # @!method transition_task(task_id, to_state, expected_state: nil, reason: nil, metadata: nil)
+    #   @param to_state [String] cancelled, resolved_manually or, from error, in_progress
+    #   @return [Boolean] false when it is there already
+    #   @raise [TaskNotFound, IllegalTransition, TaskNotActive]
+    function :transition_task,
+             "task_id bigint, to_state text, expected_state text?, reason text?, metadata jsonb?", :value
+
+    # @!method get_task_execution_context(task_id)
+    #   @return [TaskExecutionContext, nil] nil for an unknown task
+    function :get_task_execution_context, "task_id bigint", TaskExecutionContext
+
+    # @!method get_task_execution_contexts_batch(task_ids)
+    #   @return [Array<TaskExecutionContext>]
+    function :get_task_execution_contexts_batch, "task_ids bigint[]", [TaskExecutionContext]
+
+    # @!method get_next_ready_tasks(max_tasks: nil)
+    #   @return [Array<ReadyTask>] those whose steps would be claimed next
+    function :get_next_ready_tasks, "max_tasks int?", [ReadyTask]
+
+    # @!method task_graph(task_id, format: nil)
+    #   @param format [String, nil] mermaid (the default), dot or text
+    #   @return [String] coloured by state
+    #   @raise [TaskNotFound, InvalidArgument]
+    function :task_graph, "task_id bigint, format text?", :value
+
+    # Not with the column of its SQL function alone: the rows carry the task's id too.
     # @return [Array<Violation>] empty when every invariant holds
     def verify_task(task_id)
-      call(:verify_task, task_id: task_id).map { |row| Violation.from_row({ task_id: task_id, **row }) }
+      connection.call(:verify_task, task_id: task_id).map { |row| Violation.from_row({ task_id: task_id, **row }) }
     end
+    Functions.declare(:verify_task, "task_id bigint", [Violation])
 
-    # @return [Array<Violation>]
-    def verify_all(max_tasks: nil) = Violation.from_rows(call(:verify_all, **given(max_tasks: max_tasks)))
+    # @!method verify_all(max_tasks: nil)
+    #   @return [Array<Violation>] of all unfinished tasks and the newest finished ones
+    function :verify_all, "max_tasks int?", [Violation]
 
-    # @return [Integer] milliseconds
-    def calculate_backoff(strategy, attempt, base_ms: nil, max_ms: nil, jitter: nil, seed: nil)
-      scalar(:calculate_backoff, strategy: strategy, attempt: attempt,
-                                 **given(base_ms: base_ms, max_ms: max_ms, jitter: jitter, seed: seed))
-    end
+    # @!endgroup
+    # @!group Steps
+
+    # @!method get_step(workflow_step_id)
+    #   @return [Hash] with every attempt and every move by hand
+    #   @raise [StepNotFound]
+    function :get_step, "workflow_step_id bigint", :value
+
+    # @!method explain_step(workflow_step_id)
+    #   @return [Array<Explanation>] why the step is not running, the most decisive reason first
+    #   @raise [StepNotFound]
+    function :explain_step, "workflow_step_id bigint", [Explanation]
+
+    # @!method get_step_readiness_status(task_id, step_ids: nil)
+    #   @param step_ids [Array<Integer>, nil] nil for all
+    #   @return [Array<StepReadiness>] by id
+    function :get_step_readiness_status, "task_id bigint, step_ids bigint[]?", [StepReadiness]
+
+    # @!method get_step_readiness_status_batch(task_ids)
+    #   @return [Array<StepReadiness>]
+    function :get_step_readiness_status_batch, "task_ids bigint[]", [StepReadiness]
+
+    # @!method calculate_dependency_levels(task_id)
+    #   @return [Array<DependencyLevel>]
+    function :calculate_dependency_levels, "task_id bigint", [DependencyLevel]
+
+    # @!method get_step_transitive_dependencies(workflow_step_id)
+    #   @return [Array<Ancestor>] the nearest first
+    #   @raise [StepNotFound]
+    function :get_step_transitive_dependencies, "workflow_step_id bigint", [Ancestor]
+
+    # @!method reset_step(workflow_step_id, reason: nil)
+    #   @return [StepMove]
+    #   @raise [StepNotFound, IllegalTransition, TaskNotActive]
+    function :reset_step, "workflow_step_id bigint, reason text?", StepMove
+
+    # @!method resolve_step(workflow_step_id, results:, reason: nil)
+    #   @param results any JSON value: what the step's children get
+    #   @return [StepMove]
+    #   @raise [StepNotFound, IllegalTransition, TaskNotActive]
+    function :resolve_step, "workflow_step_id bigint; results jsonb, reason text?", StepMove
+
+    # @!method skip_step(workflow_step_id, reason: nil)
+    #   @return [StepMove]
+    #   @raise [StepNotFound, IllegalTransition, TaskNotActive]
+    function :skip_step, "workflow_step_id bigint, reason text?", StepMove
+
+    # @!method transition_step(workflow_step_id, to_state, expected_state: nil, reason: nil, metadata: nil, results: nil)
+    #   @param to_state [String] pending, cancelled, skipped or resolved_manually
+    #   @return [Boolean] false when it is there already
+    #   @raise [StepNotFound, IllegalTransition, TaskNotActive]
+    function :transition_step,
+             "workflow_step_id bigint, to_state text, expected_state text?, reason text?, metadata jsonb?, " \
+             "results jsonb?", :value
 
     # @!endgroup
     # @!group Workers' verbs
 
-    # @param task_names [Array<String>, nil] 'namespace/name' or 'namespace/name@version'; nil for all
-    # @return [Array<Claim>]
-    def claim_steps(worker_id:, max_steps: nil, namespaces: nil, lease_seconds: nil, task_id: nil,
-                    task_names: nil, queues: nil, shard_keys: nil)
-      optional = given(max_steps: max_steps, namespaces: namespaces, lease_seconds: lease_seconds,
-                       task_id: task_id, task_names: task_names, queues: queues, shard_keys: shard_keys)
-      Claim.from_rows(call(:claim_steps, worker_id: worker_id, **optional))
-    end
+    # @!method claim_steps(worker_id:, max_steps: nil, namespaces: nil, lease_seconds: nil, task_id: nil, task_names: nil, queues: nil, shard_keys: nil)
+    #   @param task_names [Array<String>, nil] 'namespace/name' or 'namespace/name@version'; nil for all
+    #   @return [Array<Claim>]
+    function :claim_steps,
+             "; worker_id text, max_steps int?, namespaces text[]?, lease_seconds float8?, task_id bigint?, " \
+             "task_names text[]?, queues text[]?, shard_keys int[]?", [Claim]
 
-    # @param results any JSON value; nil is stored as JSON null
-    # @return [Completion]
-    # @raise [LeaseLost, SchemaMismatch, SerializationError]
-    def complete_step(workflow_step_id:, claim_token:, results:)
-      row = call(:complete_step, workflow_step_id: workflow_step_id, claim_token: claim_token,
-                                 results: results).first
-      Completion.from_row(row)
-    end
+    # @!method complete_step(workflow_step_id:, claim_token:, results:)
+    #   @param results any JSON value; nil is stored as JSON null
+    #   @return [Completion]
+    #   @raise [LeaseLost, SchemaMismatch, SerializationError]
+    function :complete_step, "; workflow_step_id bigint, claim_token bigint, results jsonb", Completion
 
-    # Three arrays of equal length. One bad item does not spoil the others.
-    # @return [Array<BatchCompletion>]
-    def complete_steps(workflow_step_ids:, claim_tokens:, results:)
-      rows = call(:complete_steps, workflow_step_ids: workflow_step_ids, claim_tokens: claim_tokens,
-                                   results: results)
-      BatchCompletion.from_rows(rows)
-    end
+    # @!method complete_steps(workflow_step_ids:, claim_tokens:, results:)
+    #   Three arrays of equal length. One bad item does not spoil the others.
+    #   @return [Array<BatchCompletion>]
+    function :complete_steps, "; workflow_step_ids bigint[], claim_tokens bigint[], results jsonb[]",
+             [BatchCompletion]
 
-    # @param error [Hash] what went wrong; stored with the attempt
-    # @param retryable [Boolean, nil] false: never try again
-    # @param retry_after_seconds [Numeric, nil] beats the template's backoff
-    # @return [Failure]
-    # @raise [LeaseLost]
-    def fail_step(workflow_step_id:, claim_token:, error:, retryable: nil, retry_after_seconds: nil)
-      optional = given(retryable: retryable, retry_after_seconds: retry_after_seconds)
-      row = call(:fail_step, workflow_step_id: workflow_step_id, claim_token: claim_token, error: error,
-                             **optional).first
-      Failure.from_row(row)
-    end
+    # @!method complete_and_claim(workflow_step_ids:, claim_tokens:, results:, worker_id:, max_steps: nil, namespaces: nil, lease_seconds: nil, task_id: nil, task_names: nil, queues: nil, shard_keys: nil)
+    #   {#complete_steps} and {#claim_steps} in one call and one commit.
+    #   @return [Array<BatchClaim>] the claims, and a row for each item that was not completed
+    function :complete_and_claim,
+             "; workflow_step_ids bigint[], claim_tokens bigint[], results jsonb[], worker_id text, max_steps int?, " \
+             "namespaces text[]?, lease_seconds float8?, task_id bigint?, task_names text[]?, queues text[]?, " \
+             "shard_keys int[]?", [BatchClaim]
 
-    # @return [Array<Integer>] ids of the steps that were lost
-    def heartbeat(worker_id:, workflow_step_ids:, claim_tokens:, lease_seconds: nil)
-      rows = call(:heartbeat, worker_id: worker_id, workflow_step_ids: workflow_step_ids,
-                              claim_tokens: claim_tokens, **given(lease_seconds: lease_seconds))
-      rows.map { |row| row.fetch(:workflow_step_id) }
-    end
+    # @!method fail_step(workflow_step_id:, claim_token:, error:, retryable: nil, retry_after_seconds: nil)
+    #   @param error [Hash] what went wrong; stored with the attempt
+    #   @param retryable [Boolean, nil] false: never try again
+    #   @param retry_after_seconds [Numeric, nil] beats the template's backoff
+    #   @return [Failure]
+    #   @raise [LeaseLost]
+    function :fail_step,
+             "; workflow_step_id bigint, claim_token bigint, error jsonb, retryable boolean?, " \
+             "retry_after_seconds float8?", Failure
 
-    # @return [Integer] how many were given back
-    def release_steps(workflow_step_ids:, claim_tokens:, delay_seconds: nil)
-      scalar(:release_steps, workflow_step_ids: workflow_step_ids, claim_tokens: claim_tokens,
-                             **given(delay_seconds: delay_seconds))
-    end
+    # @!method heartbeat(worker_id:, workflow_step_ids:, claim_tokens:, lease_seconds: nil)
+    #   @return [Array<Integer>] ids of the steps that were lost
+    function :heartbeat, "; worker_id text, workflow_step_ids bigint[], claim_tokens bigint[], lease_seconds float8?",
+             :values
+
+    # @!method release_steps(workflow_step_ids:, claim_tokens:, delay_seconds: nil)
+    #   @return [Integer] how many were given back
+    function :release_steps, "; workflow_step_ids bigint[], claim_tokens bigint[], delay_seconds float8?", :value
+
+    # @!method checkpoint_step(workflow_step_id:, claim_token:, checkpoint:, yield: nil)
+    #   @param checkpoint [Object] any JSON value: how far the step has come, for whoever claims it next
+    #   @param yield [Boolean, nil] give the step back at once, without counting an attempt
+    #   @return [Boolean] true
+    #   @raise [LeaseLost]
+    function :checkpoint_step, "; workflow_step_id bigint, claim_token bigint, checkpoint jsonb, yield boolean?",
+             :value
+
+    # @!endgroup
+    # @!group Events
+
+    # @!method publish_event(name, payload: nil, task_id: nil, workflow_step_id: nil)
+    #   @return [Integer] the event's id
+    #   @raise [InvalidArgument, TaskNotFound, StepNotFound]
+    function :publish_event, "name text, payload jsonb?, task_id bigint?, workflow_step_id bigint?", :value
+
+    # @!method read_events(after: nil, max_events: nil, pattern: nil)
+    #   @param after [String, nil] the cursor of the last event that was read; nil for the first
+    #   @param pattern [String, nil] of names, in which * stands for any characters
+    #   @return [Array<Event>] oldest first
+    #   @raise [CursorExpired] when events after the cursor are gone already
+    function :read_events, "after text?, max_events int?, pattern text?", [Event]
+
+    # @!method events_lag
+    #   @return [EventsLag] how far {#read_events} can read, and who holds it back
+    function :events_lag, "", EventsLag
+
+    # @!endgroup
+    # @!group Operations
+
+    # @!method run_maintenance(max_items: nil)
+    #   @return [Hash] counts of what was done
+    function :run_maintenance, "max_items int?", :value
+
+    # @!method detect_stale_tasks(dry_run: nil, max_tasks: nil)
+    #   @param dry_run [Boolean, nil] false: act on them
+    #   @return [Array<StaleTask>]
+    function :detect_stale_tasks, "dry_run boolean?, max_tasks int?", [StaleTask]
+
+    # @!method create_dead_letter(task_id, notes: nil)
+    #   @return [Integer] id of the pending entry
+    #   @raise [TaskNotFound, TaskNotActive]
+    function :create_dead_letter, "task_id bigint, notes text?", :value
+
+    # @!method resolve_dead_letter(dead_letter_id, resolution, notes: nil)
+    #   @param resolution [String] manually_resolved, permanently_failed or cancelled
+    #   @return [Boolean] false when it is closed so already
+    #   @raise [InvalidArgument, IllegalTransition]
+    function :resolve_dead_letter, "dead_letter_id bigint, resolution text, notes text?", :value
+
+    # @!method get_system_health_counts
+    #   @return [SystemHealth]
+    function :get_system_health_counts, "", SystemHealth
+
+    # @!method get_analytics_metrics(since: nil)
+    #   @param since [Time, nil] nil for the last hour
+    #   @return [AnalyticsMetrics]
+    function :get_analytics_metrics, "since timestamptz?", AnalyticsMetrics
+
+    # @!method get_slowest_steps(since: nil, limit_count: nil, namespace: nil, name: nil, version: nil)
+    #   @return [Array<SlowStep>]
+    function :get_slowest_steps,
+             "since timestamptz?, limit_count int?, namespace text?, name text?, version text?", [SlowStep]
+
+    # @!method get_slowest_steps_aggregated(since: nil, limit_count: nil, min_executions: nil, namespace: nil, name: nil, version: nil)
+    #   @return [Array<SlowTemplateStep>]
+    function :get_slowest_steps_aggregated,
+             "since timestamptz?, limit_count int?, min_executions int?, namespace text?, name text?, version text?",
+             [SlowTemplateStep]
+
+    # @!method get_slowest_tasks(since: nil, limit_count: nil, namespace: nil, name: nil, version: nil)
+    #   @return [Array<SlowTask>]
+    function :get_slowest_tasks,
+             "since timestamptz?, limit_count int?, namespace text?, name text?, version text?", [SlowTask]
+
+    # @!method get_slowest_tasks_aggregated(since: nil, limit_count: nil, min_executions: nil, namespace: nil, name: nil, version: nil)
+    #   @return [Array<SlowTemplate>]
+    function :get_slowest_tasks_aggregated,
+             "since timestamptz?, limit_count int?, min_executions int?, namespace text?, name text?, version text?",
+             [SlowTemplate]
+
+    # @!method calculate_backoff(strategy, attempt, base_ms: nil, max_ms: nil, jitter: nil, seed: nil)
+    #   @return [Integer] milliseconds
+    #   @raise [InvalidArgument]
+    function :calculate_backoff,
+             "strategy text, attempt int, base_ms bigint?, max_ms bigint?, jitter float8?, seed bigint?", :value
+
+    # @!method library_version
+    #   @return [String] version of the loaded library
+    function :library_version, "", :value
 
     # @!endgroup
 
     private
 
-    def call(function, **arguments) = connection.call(function, **arguments)
-
-    def scalar(function, **arguments) = call(function, **arguments).first.each_value.first
-
-    def given(**optional) = optional.compact
-
-    def definition(template) = template.respond_to?(:definition) ? template.definition : template
+    def invoke(name, required, optional)
+      Functions.table.fetch(name).shape(connection.call(name, **required, **optional.compact))
+    end
   end
 end

@@ -43,7 +43,8 @@ module TaskerCore
         1184 => PG::TextDecoder::TimestampWithTimeZone,
         1700 => PG::TextDecoder::Float, # percentages and averages
         2950 => PG::TextDecoder::String,
-        3802 => JSONDecoder
+        3802 => JSONDecoder,
+        5069 => PG::TextDecoder::Integer # xid8
       }
       scalars.each { |oid, decoder| map.add_coder(decoder.new(oid: oid)) }
       { 1000 => 16, 1007 => 23, 1009 => 25, 1016 => 20, 2951 => 2950, 3807 => 3802 }.each do |oid, element|

@@ -78,6 +78,10 @@ module TaskerCore
   class SchemaMismatch < DatabaseError; end
 
   class LimitExceeded < DatabaseError; end
+
+  # A cursor whose events are gone already; the detail names the oldest one that can be read.
+  class CursorExpired < DatabaseError; end
+
   class InvalidArgument < DatabaseError; end
   class PermissionDenied < DatabaseError; end
 
@@ -169,7 +173,7 @@ module TaskerCore
     [Error, ConfigurationError, TemplateError, HandlerNotFound, TransactionAborted, Rollback,
      DatabaseError, ConnectionError, CommitUnknown, TransientError, TemplateNotFound, TaskNotFound,
      StepNotFound, IllegalTransition, LeaseLost, TaskNotActive, InvalidTemplate, TemplateConflict,
-     SchemaMismatch, LimitExceeded, InvalidArgument, PermissionDenied, ExtensionMissing,
+     SchemaMismatch, LimitExceeded, CursorExpired, InvalidArgument, PermissionDenied, ExtensionMissing,
      IncompatibleExtension, SerializationError, ProceduralError, RetryableError, TimeoutError,
      NetworkError, PermanentError, ValidationError, NotFoundError].each do |klass|
       const_set(klass.name.delete_prefix("TaskerCore::"), klass)
@@ -187,6 +191,7 @@ module TaskerCore
       "TC021" => TemplateConflict,
       "TC022" => SchemaMismatch,
       "TC023" => LimitExceeded,
+      "TC024" => CursorExpired,
       "TC090" => IncompatibleExtension,
       "22004" => InvalidArgument, # null for a required argument
       "22023" => InvalidArgument,

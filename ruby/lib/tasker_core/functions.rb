@@ -1,69 +1,120 @@
 # frozen_string_literal: true
 
 module TaskerCore
-  # The extension's functions: arguments and their SQL types, as in its script.
+  # One SQL function of the extension, declared by a line of {Client}: its
+  # arguments as in the extension's script, and what becomes of its answer.
   #
   # @api private
-  module Functions
-    TABLE = {
-      register_task_template: { template: "jsonb" },
-      validate_task_template: { template: "jsonb" },
-      get_task_template: { name: "text", namespace: "text", version: "text" },
-      list_task_templates: { namespace: "text" },
-      create_task: {
-        name: "text", context: "jsonb", namespace: "text", version: "text", idempotency_key: "text",
-        priority: "int", run_at: "timestamptz", initiator: "text", source_system: "text", reason: "text",
-        tags: "text[]", correlation_id: "uuid", parent_correlation_id: "uuid"
-      },
-      cancel_task: { task_id: "bigint", reason: "text" },
-      verify_task: { task_id: "bigint" },
-      verify_all: { max_tasks: "int" },
-      claim_steps: {
-        worker_id: "text", max_steps: "int", namespaces: "text[]", lease_seconds: "float8", task_id: "bigint",
-        task_names: "text[]", queues: "text[]", shard_keys: "int[]"
-      },
-      complete_step: { workflow_step_id: "bigint", claim_token: "bigint", results: "jsonb" },
-      complete_steps: { workflow_step_ids: "bigint[]", claim_tokens: "bigint[]", results: "jsonb[]" },
-      fail_step: {
-        workflow_step_id: "bigint", claim_token: "bigint", error: "jsonb", retryable: "boolean",
-        retry_after_seconds: "float8"
-      },
-      heartbeat: {
-        worker_id: "text", workflow_step_ids: "bigint[]", claim_tokens: "bigint[]", lease_seconds: "float8"
-      },
-      release_steps: { workflow_step_ids: "bigint[]", claim_tokens: "bigint[]", delay_seconds: "float8" },
-      get_step_readiness_status: { task_id: "bigint", step_ids: "bigint[]" },
-      get_step_readiness_status_batch: { task_ids: "bigint[]" },
-      get_task_execution_context: { task_id: "bigint" },
-      get_task_execution_contexts_batch: { task_ids: "bigint[]" },
-      calculate_backoff: {
-        strategy: "text", attempt: "int", base_ms: "bigint", max_ms: "bigint", jitter: "float8", seed: "bigint"
-      },
-      library_version: {}
-    }.each_value(&:freeze).freeze
+  class Functions
+    # optional: has a default in SQL; keyword: a keyword in Ruby too, like everything optional.
+    Argument = Value.define(:name, :type, :optional, :keyword)
 
-    # Named notation, so that arguments the extension gains later do no harm;
-    # a cast on every placeholder, so that nothing is left to inference.
-    #
-    # @param function [Symbol]
-    # @param arguments [Hash{Symbol => Object}]
-    # @return [Array(String, Array<String, nil>)] statement and parameters
-    def self.statement(function, arguments)
-      types = TABLE.fetch(function) { raise ArgumentError, "unknown function: #{function}" }
-      parameters = []
-      list = arguments.map do |name, value|
-        type = types.fetch(name) { raise ArgumentError, "#{function} has no argument #{name}" }
-        parameters << encode(function, name, value, type)
-        "#{name} => $#{parameters.size}::#{type}"
+    # Names that Ruby takes as keywords but not as variables.
+    RESERVED = %i[yield end class if in do].freeze
+    private_constant :RESERVED
+
+    @table = {}
+
+    class << self
+      # @return [Hash{Symbol => Functions}] everything declared, by name
+      attr_reader :table
+
+      # @return [Functions]
+      def declare(name, signature, answer)
+        table[name] = new(name, signature, answer)
       end
-      ["SELECT * FROM tasker.#{function}(#{list.join(", ")})", parameters]
+
+      # Named notation, so that arguments the extension gains later do no harm;
+      # a cast on every placeholder, so that nothing is left to inference.
+      #
+      # @param function [Symbol]
+      # @param arguments [Hash{Symbol => Object}]
+      # @return [Array(String, Array<String, nil>)] statement and parameters
+      def statement(function, arguments)
+        table.fetch(function) { raise ArgumentError, "unknown function: #{function}" }.statement(arguments)
+      end
     end
 
-    def self.encode(function, name, value, type)
+    # @return [Symbol]
+    attr_reader :name
+    # @return [Array<Argument>] in the order of the SQL function
+    attr_reader :arguments
+    # @return see {Client.function}
+    attr_reader :answer
+
+    # @see Client.function
+    def initialize(name, signature, answer)
+      @name = name
+      @arguments = parse(signature).freeze
+      @types = @arguments.to_h { |argument| [argument.name, argument.type] }.freeze
+      @answer = answer
+      freeze
+    end
+
+    # @return [Array(String, Array<String, nil>)]
+    def statement(values)
+      parameters = []
+      list = values.map do |argument, value|
+        type = @types.fetch(argument) { raise ArgumentError, "#{name} has no argument #{argument}" }
+        parameters << encode(argument, value, type)
+        "#{argument} => $#{parameters.size}::#{type}"
+      end
+      ["SELECT * FROM tasker.#{name}(#{list.join(", ")})", parameters]
+    end
+
+    # @param rows [Array<Hash{Symbol => Object}>]
+    # @return what the declaration promises
+    def shape(rows)
+      case answer
+      when :value then rows.first.each_value.first
+      when :values then rows.map { |row| row.each_value.first }
+      when Array then answer.first.from_rows(rows)
+      else rows.first && answer.from_row(rows.first)
+      end
+    end
+
+    # @return [String] the method of {Client}: an optional keyword that is nil is not sent
+    def method_source
+      required, optional = arguments.partition { |argument| !argument.optional }
+      <<~RUBY
+        def #{name}(#{arguments.map { |argument| parameter(argument) }.join(", ")})
+          invoke(:#{name}, { #{pairs(required)} }, { #{pairs(optional)} })
+        end
+      RUBY
+    end
+
+    private
+
+    def parse(signature)
+      subjects, keywords = signature.split(";", 2)
+      parse_list(subjects, keyword: false) + parse_list(keywords, keyword: true)
+    end
+
+    def parse_list(list, keyword:)
+      list.to_s.split(",").map(&:strip).reject(&:empty?).map do |text|
+        argument, type = text.split(" ", 2)
+        optional = type.end_with?("?")
+        Argument.new(name: argument.to_sym, type: type.delete_suffix("?"), optional: optional,
+                     keyword: keyword || optional)
+      end
+    end
+
+    def parameter(argument)
+      return argument.name.to_s unless argument.keyword
+
+      argument.optional ? "#{argument.name}: nil" : "#{argument.name}:"
+    end
+
+    def pairs(list)
+      list.map { |argument| "#{argument.name}: #{variable(argument.name)}" }.join(", ")
+    end
+
+    def variable(name) = RESERVED.include?(name) ? "binding.local_variable_get(:#{name})" : name
+
+    def encode(argument, value, type)
       Codec.encode(value, type)
     rescue SerializationError => e
-      raise SerializationError.new("#{function}, argument #{name}: #{e.message}", hint: e.hint)
+      raise SerializationError.new("#{name}, argument #{argument}: #{e.message}", hint: e.hint)
     end
-    private_class_method :encode
   end
 end

@@ -99,6 +99,10 @@ module TaskerCore
       end
     end
 
+    # @return [String] the definition as JSON
+    def to_json(*options) = definition.to_json(*options)
+
+    # @return [String]
     def inspect = "#<#{self.class.name} #{full_name} #{version}>"
 
     private

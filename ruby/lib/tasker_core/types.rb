@@ -19,6 +19,25 @@ module TaskerCore
     def created? = created
   end
 
+  # Row of create_tasks.
+  CreatedTaskOf = Value.define(:task_id, :created, :step_count, :state, :ordinal) do
+    # @return [Boolean] false when an equal task existed
+    def created? = created
+  end
+
+  # Row of list_tasks.
+  TaskSummary = Value.define(
+    :task_id, :namespace, :task_name, :version, :state, :priority, :created_at, :started_at, :finished_at, :run_at,
+    :paused_at, :failed_steps, :tags, :correlation_id, :parent_correlation_id, :initiator, :source_system, :reason,
+    :idempotency_key
+  )
+
+  # Row of get_next_ready_tasks.
+  ReadyTask = Value.define(:task_id, :namespace, :task_name, :priority, :ready_steps, :oldest_ready_at)
+
+  # Row of validate_json_schema.
+  SchemaFault = Value.define(:path, :message)
+
   # Answer of complete_step.
   Completion = Value.define(:task_id, :task_state, :steps_ready, :status) do
     # @return [Boolean] whether an earlier call with this token stored its results
@@ -26,7 +45,8 @@ module TaskerCore
   end
 
   # Row of complete_steps.
-  BatchCompletion = Value.define(:workflow_step_id, :status, :task_id, :task_state, :steps_ready) do
+  BatchCompletion = Value.define(:workflow_step_id, :status, :task_id, :task_state, :error, :steps_ready) do
+    # @return [Boolean] by this call or an earlier one
     def completed? = %w[completed already_completed].include?(status)
   end
 
@@ -39,6 +59,7 @@ module TaskerCore
     :retry_eligible, :ready_for_execution, :last_failure_at, :next_retry_at, :total_parents,
     :completed_parents, :attempts, :max_attempts, :backoff_request_seconds, :last_attempted_at
   ) do
+    # @return [Boolean] whether a worker could claim it now
     def ready? = ready_for_execution
   end
 
@@ -47,6 +68,68 @@ module TaskerCore
     :task_id, :named_task_id, :status, :total_steps, :pending_steps, :in_progress_steps, :completed_steps,
     :failed_steps, :ready_steps, :execution_status, :recommended_action, :completion_percentage,
     :health_status, :waiting_for_retry_steps, :cancelled_steps, :skipped_steps
+  )
+
+  # Row of explain_step.
+  Explanation = Value.define(:reason, :detail)
+
+  # Row of calculate_dependency_levels.
+  DependencyLevel = Value.define(:workflow_step_id, :dependency_level)
+
+  # Row of get_step_transitive_dependencies.
+  Ancestor = Value.define(:workflow_step_id, :task_id, :name, :distance, :current_state, :results)
+
+  # Answer of reset_step, resolve_step and skip_step.
+  StepMove = Value.define(:task_id, :task_state, :steps_ready)
+
+  # Row of read_events.
+  Event = Value.define(:cursor, :name, :task_id, :workflow_step_id, :payload, :occurred_at)
+
+  # Answer of events_lag.
+  EventsLag = Value.define(:head, :xmin, :held_back_by, :prepared_as, :since, :oldest_waiting_at)
+
+  # Row of detect_stale_tasks.
+  StaleTask = Value.define(:task_id, :namespace, :task_name, :state, :stale_since, :minutes, :limit_minutes, :action,
+                           :limit_name)
+
+  # Answer of get_system_health_counts.
+  SystemHealth = Value.define(
+    :total_tasks, :pending_tasks, :in_progress_tasks, :complete_tasks, :error_tasks, :cancelled_tasks, :total_steps,
+    :pending_steps, :in_progress_steps, :complete_steps, :error_steps, :retryable_error_steps,
+    :exhausted_retry_steps, :in_backoff_steps, :active_connections, :max_connections, :resolved_manually_tasks,
+    :paused_tasks, :waiting_for_retry_steps, :cancelled_steps, :skipped_steps, :resolved_manually_steps,
+    :ready_steps, :dead_letters_pending, :workers_alive
+  )
+
+  # Answer of get_analytics_metrics.
+  AnalyticsMetrics = Value.define(
+    :active_tasks_count, :total_namespaces_count, :unique_task_types_count, :system_health_score, :task_throughput,
+    :completion_count, :error_count, :completion_rate, :error_rate, :avg_task_duration, :avg_step_duration,
+    :step_throughput, :analysis_period_start, :calculated_at
+  )
+
+  # Row of get_slowest_steps.
+  SlowStep = Value.define(
+    :workflow_step_id, :task_id, :step_name, :task_name, :namespace_name, :version, :duration_seconds, :attempts,
+    :created_at, :completed_at, :retryable, :step_status, :started_at
+  )
+
+  # Row of get_slowest_steps_aggregated.
+  SlowTemplateStep = Value.define(
+    :namespace_name, :task_name, :version, :step_name, :average_duration_seconds, :max_duration_seconds,
+    :execution_count, :error_count, :error_rate, :last_executed_at
+  )
+
+  # Row of get_slowest_tasks.
+  SlowTask = Value.define(
+    :task_id, :task_name, :namespace_name, :version, :duration_seconds, :step_count, :completed_steps, :error_steps,
+    :created_at, :completed_at, :initiator, :source_system, :state
+  )
+
+  # Row of get_slowest_tasks_aggregated.
+  SlowTemplate = Value.define(
+    :namespace_name, :task_name, :version, :average_duration_seconds, :max_duration_seconds, :execution_count,
+    :error_count, :error_rate, :last_executed_at
   )
 
   # Row of verify_task and verify_all.
@@ -61,6 +144,15 @@ module TaskerCore
   ) do
     # @return [String] 'namespace/name'
     def full_task_name = "#{namespace}/#{task_name}"
+  end
+
+  # Row of complete_and_claim: a claim, or an item that was not completed.
+  BatchClaim = Value.define(*Claim.members, :completed_step_id, :status, :error) do
+    # @return [Boolean] false for an item that was not completed
+    def claim? = !workflow_step_id.nil?
+
+    # @return [Claim] the claim by itself
+    def to_claim = Claim.new(**to_h.slice(*Claim.members))
   end
 
   # The task as a handler sees it: first argument of `process`.

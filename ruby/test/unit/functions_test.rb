@@ -34,8 +34,53 @@ class FunctionsTest < UnitTest
     refute_nil error.hint
   end
 
-  def test_the_table_is_frozen
-    assert_predicate TaskerCore::Functions::TABLE, :frozen?
-    assert(TaskerCore::Functions::TABLE.each_value.all?(&:frozen?))
+  def test_methods_are_real_ones
+    create = TaskerCore::Client.instance_method(:create_task).parameters
+    assert_equal [%i[req name], %i[key context], %i[key namespace]], create.first(3)
+    assert_equal [%i[keyreq workflow_step_id], %i[keyreq claim_token], %i[keyreq results]],
+                 TaskerCore::Client.instance_method(:complete_step).parameters
+  end
+
+  # Answers every call with rows, and notes what was asked.
+  class Canned
+    attr_reader :asked
+
+    def initialize(*rows) = @rows = rows
+
+    def with_connection = raise(NotImplementedError)
+
+    def client
+      connection = TaskerCore::Connection.wrap(self)
+      rows = @rows
+      asked = @asked = []
+      connection.define_singleton_method(:call) { |name, **arguments| asked.push(name, arguments) && rows }
+      TaskerCore::Client.new(connection)
+    end
+  end
+
+  def test_answers
+    assert_equal 4, Canned.new({ retry_task: 4 }).client.retry_task(1)
+    assert_equal [1, 2], Canned.new({ id: 1 }, { id: 2 })
+                               .client.heartbeat(worker_id: "w", workflow_step_ids: [], claim_tokens: [])
+    assert_nil Canned.new.client.get_task_execution_context(1)
+    assert_equal [TaskerCore::Explanation.new(reason: "a", detail: "b")],
+                 Canned.new({ reason: "a", detail: "b", newer: 1 }).client.explain_step(1)
+  end
+
+  def test_what_is_nil_is_not_sent_unless_it_is_required
+    canned = Canned.new({ task_id: 1, task_state: "complete", steps_ready: 0, status: "completed" })
+    canned.client.complete_step(workflow_step_id: 1, claim_token: 2, results: nil)
+    assert_equal [:complete_step, { workflow_step_id: 1, claim_token: 2, results: nil }], canned.asked
+    canned = Canned.new({ checkpoint_step: true })
+    canned.client.checkpoint_step(workflow_step_id: 1, claim_token: 2, checkpoint: nil, yield: true)
+    assert_equal({ workflow_step_id: 1, claim_token: 2, checkpoint: nil, yield: true }, canned.asked.last)
+    canned.client.checkpoint_step(workflow_step_id: 1, claim_token: 2, checkpoint: 3)
+    refute canned.asked.last.key?(:yield)
+  end
+
+  def test_a_template_is_its_definition
+    template = TaskerCore::Template.new({ name: "x", steps: [] })
+    _, parameters = statement(:register_task_template, { template: template })
+    assert_equal ['{"name":"x","steps":[]}'], parameters
   end
 end
