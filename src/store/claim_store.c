@@ -3,56 +3,84 @@
  *	  Finding and locking what a worker may claim, and all it needs to run it.
  *
  * Each lane has two ranges in the claim index: ready rows whose time has come,
- * and claims whose lease has run out.  Both are read from their oldest end, so
- * the cost depends on how much is asked for, not on how much is waiting.
+ * and claims whose lease has run out.  Both are read from their oldest end, or
+ * from a mark (claim_marks.h), so the cost depends on how much is asked for, not
+ * on how much is waiting or was there.
  */
 #include "postgres.h"
 
+#include "executor/instrument.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 #include "compat.h"
 #include "domain/states.h"
+#include "store/claim_marks.h"
 #include "store/claim_store.h"
 #include "store/plans.h"
 #include "store/shards.h"
 
 /* ---- candidates ---------------------------------------------------------- */
 
-/* The lane ids and priorities of the scope, as parameters $2 and $3. */
-static void
-bind_lanes(Datum *values, const TcClaimScope *scope)
+/* The ranges of the scope's lanes: a phase each of phases. */
+static TcClaimRanges
+ranges_of(const TcClaimScope *scope, const char *phases)
 {
-	int32	   *lane_ids = palloc(sizeof(int32) * Max(scope->nlanes, 1));
-	int32	   *priorities = palloc(sizeof(int32) * Max(scope->nlanes, 1));
+	int			nphases = strlen(phases);
+	int			n = scope->nlanes * nphases;
+	TcClaimRanges ranges = {
+		.shard_key = scope->shard_key,
+		.lane_ids = palloc(sizeof(int32) * Max(n, 1)),
+		.phases = palloc(Max(n, 1)),
+		.priorities = palloc(sizeof(int32) * Max(n, 1)),
+		.lows = palloc(sizeof(TimestampTz) * Max(n, 1)),
+		.n = n,
+	};
 
-	for (int i = 0; i < scope->nlanes; i++)
+	for (int i = 0; i < n; i++)
 	{
-		lane_ids[i] = scope->lanes[i]->lane_id;
-		priorities[i] = scope->lanes[i]->priority;
+		const TcLane *lane = scope->lanes[i / nphases];
+
+		ranges.lane_ids[i] = lane->lane_id;
+		ranges.phases[i] = phases[i % nphases];
+		ranges.priorities[i] = lane->priority;
 	}
-	values[0] = Int32GetDatum(scope->shard_key);
-	values[1] = tc_array_int32(lane_ids, scope->nlanes);
-	values[2] = tc_array_int32(priorities, scope->nlanes);
+	tc_marks_apply(&ranges);
+	return ranges;
 }
+
+/* As parameters $1 to $5. */
+static void
+bind_ranges(Datum *values, const TcClaimRanges *ranges)
+{
+	values[0] = Int32GetDatum(ranges->shard_key);
+	values[1] = tc_array_int32(ranges->lane_ids, ranges->n);
+	values[2] = tc_array_char(ranges->phases, ranges->n);
+	values[3] = tc_array_int32(ranges->priorities, ranges->n);
+	values[4] = tc_array_timestamptz(ranges->lows, ranges->n);
+}
+
+#define RANGES "unnest($2::int[], $3::\"char\"[], $4::int[], $5::timestamptz[]) AS l(lane_id, phase, priority, low)"
 
 static TcPlan plan_peek = {
 	.sql =
 	"SELECT c.task_id, c.step_no, c.lane_id, c.phase"
-	" FROM unnest($2::int[], $3::int[]) AS l(lane_id, priority)"
-	" CROSS JOIN (VALUES ('r'::\"char\"), ('c')) AS p(phase)"
+	" FROM " RANGES
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.task_id, q.step_no, q.lane_id, q.phase, q.visible_at"
 	"  FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND q.visible_at <= $4"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase"
+	"   AND q.visible_at >= l.low AND q.visible_at <= $6"
 	"   AND NOT " TC_EXHAUSTED
-	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $5) c"
-	" ORDER BY l.priority DESC, c.visible_at, c.task_id, c.step_no LIMIT $5",
+	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $7) c"
+	" ORDER BY l.priority DESC, c.visible_at, c.task_id, c.step_no LIMIT $7",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
-	.nargs = 5,
-	.argtypes = {INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID},
+	.nargs = 7,
+	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	TIMESTAMPTZOID, INT8OID},
 };
 
 /* The live rows of one task are few and contiguous in the primary key. */
@@ -60,67 +88,107 @@ static TcPlan plan_peek_task = {
 	.sql =
 	"SELECT q.task_id, q.step_no, q.lane_id, q.phase"
 	" FROM tasker.step_queue q"
-	" JOIN unnest($2::int[], $3::int[]) AS l(lane_id, priority) ON l.lane_id = q.lane_id"
-	" WHERE q.task_id = $6 AND q.shard_key = $1 AND q.phase IN ('r', 'c') AND q.visible_at <= $4"
+	" JOIN " RANGES " ON l.lane_id = q.lane_id AND l.phase = q.phase"
+	" WHERE q.task_id = $8 AND q.shard_key = $1 AND q.visible_at <= $6"
 	"  AND NOT " TC_EXHAUSTED
-	" ORDER BY l.priority DESC, q.visible_at, q.step_no LIMIT $5",
+	" ORDER BY l.priority DESC, q.visible_at, q.step_no LIMIT $7",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
-	.nargs = 6,
-	.argtypes = {INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID},
+	.nargs = 8,
+	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	TIMESTAMPTZOID, INT8OID, INT8OID},
 };
+
+static int
+peek(const TcClaimScope *scope, const TcClaimRanges *ranges, int max_steps)
+{
+	Datum		values[8];
+
+	bind_ranges(values, ranges);
+	values[5] = TimestampTzGetDatum(tc_session_now());
+	values[6] = Int64GetDatum(max_steps);
+	values[7] = Int64GetDatum(scope->task_id);
+	return (int) tc_plan_run(scope->task_id == 0 ? &plan_peek : &plan_peek_task, values, NULL);
+}
+
+static TcCandidate *
+read_candidates(int count)
+{
+	TcCandidate *candidates = palloc(sizeof(TcCandidate) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+	{
+		candidates[i].key.task_id = tc_row_int64(i, 1);
+		candidates[i].key.step_no = tc_row_int32(i, 2);
+		candidates[i].lane_id = tc_row_int32(i, 3);
+		candidates[i].phase = tc_row_char(i, 4);
+	}
+	return candidates;
+}
+
+/* Reads the ranges from their very beginning, and marks them if that took long. */
+static int
+peek_from_start(const TcClaimScope *scope, TcClaimRanges *ranges, int max_steps,
+				TcCandidate **candidates)
+{
+	TimestampTz began = GetCurrentTimestamp();
+	int64		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+	int			count;
+
+	tc_marks_forget();
+	tc_marks_apply(ranges);
+	count = peek(scope, ranges, max_steps);
+	*candidates = read_candidates(count);
+	blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - blocks;
+	if (scope->task_id == 0 && tc_marks_walked(blocks, ranges->n, max_steps))
+		tc_marks_set(ranges, began);
+	return count;
+}
 
 int
 tc_claim_peek(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
 {
-	Datum		values[6];
+	TcClaimRanges ranges = ranges_of(scope, "rc");
 	int			count;
 
-	bind_lanes(values, scope);
-	values[3] = TimestampTzGetDatum(tc_session_now());
-	values[4] = Int64GetDatum(max_steps);
-	values[5] = Int64GetDatum(scope->task_id);
-	count = (int) tc_plan_run(scope->task_id == 0 ? &plan_peek : &plan_peek_task, values, NULL);
-
-	*candidates = palloc(sizeof(TcCandidate) * Max(count, 1));
-	for (int i = 0; i < count; i++)
-	{
-		TcCandidate *candidate = &(*candidates)[i];
-
-		candidate->key.task_id = tc_row_int64(i, 1);
-		candidate->key.step_no = tc_row_int32(i, 2);
-		candidate->lane_id = tc_row_int32(i, 3);
-		candidate->phase = tc_row_char(i, 4);
-	}
+	if (!ranges.marked)
+		return peek_from_start(scope, &ranges, max_steps, candidates);
+	count = peek(scope, &ranges, max_steps);
+	if (count < max_steps && tc_marks_may_walk())
+		return peek_from_start(scope, &ranges, max_steps, candidates);
+	*candidates = read_candidates(count);
 	return count;
 }
 
 static TcPlan plan_find_exhausted = {
 	.sql =
 	"SELECT e.task_id, e.step_no"
-	" FROM unnest($2::int[], $3::int[]) AS l(lane_id, priority)"
+	" FROM " RANGES
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.task_id, q.step_no FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = 'c' AND q.visible_at <= $4"
-	"   AND " TC_EXHAUSTED " AND ($6 = 0 OR q.task_id = $6)"
-	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $5) e"
-	" LIMIT $5",
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase"
+	"   AND q.visible_at >= l.low AND q.visible_at <= $6"
+	"   AND " TC_EXHAUSTED " AND ($8 = 0 OR q.task_id = $8)"
+	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $7) e"
+	" LIMIT $7",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
-	.nargs = 6,
-	.argtypes = {INT4OID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID},
+	.nargs = 8,
+	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	TIMESTAMPTZOID, INT8OID, INT8OID},
 };
 
 int
 tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **keys)
 {
-	Datum		values[6];
+	TcClaimRanges ranges = ranges_of(scope, "c");
+	Datum		values[8];
 	int			count;
 
-	bind_lanes(values, scope);
-	values[3] = TimestampTzGetDatum(tc_session_now());
-	values[4] = Int64GetDatum(max_steps);
-	values[5] = Int64GetDatum(scope->task_id);
+	bind_ranges(values, &ranges);
+	values[5] = TimestampTzGetDatum(tc_session_now());
+	values[6] = Int64GetDatum(max_steps);
+	values[7] = Int64GetDatum(scope->task_id);
 	count = (int) tc_plan_run(&plan_find_exhausted, values, NULL);
 
 	*keys = palloc(sizeof(TcStepKey) * Max(count, 1));
@@ -145,17 +213,18 @@ tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **ke
 static TcPlan plan_lock = {
 	.sql =
 	"SELECT " LOCKED_COLUMNS
-	" FROM unnest($2::int[], $3::\"char\"[], $4::bigint[]) AS s(lane_id, phase, wanted)"
+	" FROM unnest($2::int[], $3::\"char\"[], $4::bigint[], $5::timestamptz[]) AS s(lane_id, phase, wanted, low)"
 	" CROSS JOIN LATERAL ("
 	"  SELECT * FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = s.lane_id AND q.phase = s.phase AND q.visible_at <= $5"
+	"  WHERE q.shard_key = $1 AND q.lane_id = s.lane_id AND q.phase = s.phase"
+	"   AND q.visible_at >= s.low AND q.visible_at <= $6"
 	"   AND NOT " TC_EXHAUSTED
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT s.wanted"
 	"  FOR UPDATE SKIP LOCKED) q",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
-	.nargs = 5,
-	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID},
+	.nargs = 6,
+	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID},
 };
 
 static TcPlan plan_lock_task = {
@@ -190,20 +259,18 @@ read_locked_row(uint64 row, TcQueueRow *queue_row)
 	queue_row->checkpoint = tc_row_varlena(row, 13);
 }
 
-/* How many rows to take from each source, in the order in which they first appear. */
-typedef struct Sources
+/*
+ * The sources in the order in which they first appear, which are few; wanted
+ * tells how many rows to take from each.
+ */
+static TcClaimRanges
+count_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, int64 *wanted)
 {
-	int32	   *lane_ids;
-	char	   *phases;
-	int64	   *wanted;
-	int			n;
-} Sources;
-
-static Sources
-count_sources(const TcCandidate *candidates, int n)
-{
-	Sources		sources = {
-		palloc(sizeof(int32) * Max(n, 1)), palloc(Max(n, 1)), palloc(sizeof(int64) * Max(n, 1)), 0
+	TcClaimRanges sources = {
+		.shard_key = scope->shard_key,
+		.lane_ids = palloc(sizeof(int32) * Max(n, 1)),
+		.phases = palloc(Max(n, 1)),
+		.lows = palloc(sizeof(TimestampTz) * Max(n, 1)),
 	};
 
 	for (int i = 0; i < n; i++)
@@ -217,25 +284,28 @@ count_sources(const TcCandidate *candidates, int n)
 		{
 			sources.lane_ids[s] = candidates[i].lane_id;
 			sources.phases[s] = candidates[i].phase;
-			sources.wanted[s] = 0;
+			wanted[s] = 0;
 			sources.n++;
 		}
-		sources.wanted[s]++;
+		wanted[s]++;
 	}
+	tc_marks_apply(&sources);
 	return sources;
 }
 
 static uint64
 lock_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n)
 {
-	Sources		sources = count_sources(candidates, n);
-	Datum		values[5];
+	int64	   *wanted = palloc(sizeof(int64) * Max(n, 1));
+	TcClaimRanges sources = count_sources(scope, candidates, n, wanted);
+	Datum		values[6];
 
 	values[0] = Int32GetDatum(scope->shard_key);
 	values[1] = tc_array_int32(sources.lane_ids, sources.n);
 	values[2] = tc_array_char(sources.phases, sources.n);
-	values[3] = tc_array_int64(sources.wanted, sources.n);
-	values[4] = TimestampTzGetDatum(tc_session_now());
+	values[3] = tc_array_int64(wanted, sources.n);
+	values[4] = tc_array_timestamptz(sources.lows, sources.n);
+	values[5] = TimestampTzGetDatum(tc_session_now());
 	return tc_plan_run(&plan_lock, values, NULL);
 }
 

@@ -1,0 +1,147 @@
+/*
+ * claim_marks.c
+ *	  Where in the claim index the live rows of a lane begin.
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "store/claim_marks.h"
+#include "store/plans.h"
+#include "store/session.h"
+
+/* A mark hides a row that was committed late for no longer than this. */
+#define MARK_LIFE USECS_PER_SEC
+
+/* Of how many times its own duration a walk may be one. */
+#define WALK_SHARE 10
+
+/* Blocks beyond what a look needs: a descent a range, a few rows a block. */
+#define WALK_IS_LONG 16
+#define BLOCKS_PER_RANGE 4
+#define BLOCKS_PER_ROW 2
+
+typedef struct MarkKey
+{
+	int32		shard_key;
+	int32		lane_id;
+	int32		phase;			/* an int, so that the key has no padding */
+} MarkKey;
+
+typedef struct Mark
+{
+	MarkKey		key;
+	TimestampTz low;
+} Mark;
+
+/*
+ * The marks of the last walk; tc_marks_set() replaces them all.  Times are the
+ * server's, not the session's, whose clock tests move.
+ */
+static HTAB *marks = NULL;
+static TimestampTz marks_end = 0;
+static TimestampTz next_walk = 0;
+
+static MarkKey
+key_of(const TcClaimRanges *ranges, int i)
+{
+	MarkKey		key = {ranges->shard_key, ranges->lane_ids[i], ranges->phases[i]};
+
+	return key;
+}
+
+void
+tc_marks_apply(TcClaimRanges *ranges)
+{
+	bool		alive = marks != NULL && GetCurrentTimestamp() < marks_end;
+
+	ranges->marked = false;
+	for (int i = 0; i < ranges->n; i++)
+	{
+		MarkKey		key = key_of(ranges, i);
+		Mark	   *mark = alive ? hash_search(marks, &key, HASH_FIND, NULL) : NULL;
+
+		ranges->lows[i] = DT_NOBEGIN;
+		if (mark == NULL || mark->low > tc_session_now())
+			continue;
+		ranges->lows[i] = mark->low;
+		ranges->marked = true;
+	}
+}
+
+bool
+tc_marks_may_walk(void)
+{
+	return GetCurrentTimestamp() >= next_walk;
+}
+
+bool
+tc_marks_walked(int64 blocks, int nranges, int max_steps)
+{
+	return blocks > WALK_IS_LONG + (int64) BLOCKS_PER_RANGE * nranges + (int64) BLOCKS_PER_ROW * max_steps;
+}
+
+void
+tc_marks_forget(void)
+{
+	marks_end = 0;
+}
+
+/* Exhausted rows and those that others hold count: they are live. */
+static TcPlan plan_first_live = {
+	.sql =
+	"SELECT f.visible_at"
+	" FROM unnest($2::int[], $3::\"char\"[]) WITH ORDINALITY AS l(lane_id, phase, range)"
+	" LEFT JOIN LATERAL ("
+	"  SELECT q.visible_at FROM tasker.step_queue q"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase AND q.visible_at <= $4"
+	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT 1) f ON true"
+	" ORDER BY l.range",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 4,
+	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, TIMESTAMPTZOID},
+};
+
+static void
+new_marks(void)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(MarkKey), .entrysize = sizeof(Mark), .hcxt = CacheMemoryContext
+	};
+
+	if (marks != NULL)
+		hash_destroy(marks);
+	marks = NULL;				/* should the next line fail */
+	marks = hash_create("tasker_core claim marks", 64, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void
+tc_marks_set(const TcClaimRanges *ranges, TimestampTz walk_began)
+{
+	Datum		values[4];
+	TimestampTz end;
+
+	values[0] = Int32GetDatum(ranges->shard_key);
+	values[1] = tc_array_int32(ranges->lane_ids, ranges->n);
+	values[2] = tc_array_char(ranges->phases, ranges->n);
+	values[3] = TimestampTzGetDatum(tc_session_now());
+	tc_plan_run(&plan_first_live, values, NULL);
+
+	new_marks();
+	for (int i = 0; i < ranges->n; i++)
+	{
+		MarkKey		key = key_of(ranges, i);
+		Mark	   *mark = hash_search(marks, &key, HASH_ENTER, NULL);
+		TimestampTz first = tc_row_timestamptz(i, 1);
+
+		mark->low = first == TC_NO_TIME ? tc_session_now() : first;
+	}
+	end = GetCurrentTimestamp();
+	marks_end = end + MARK_LIFE;
+	next_walk = end + (end - walk_began) * WALK_SHARE;
+}

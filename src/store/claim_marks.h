@@ -1,0 +1,48 @@
+/*
+ * claim_marks.h
+ *	  Where in the claim index the live rows of a lane begin.
+ *
+ * Rows that were claimed or ended leave dead entries at the old end of their
+ * range, just where claims begin to read.  VACUUM takes them away, unless an
+ * old snapshot is held somewhere: then each claim would walk over all of them.
+ * So a claim that had to walk notes where it found the first live row of each
+ * range, and the next claims of this backend begin there.
+ *
+ * A mark may hide a row: one whose transaction began before the walk and
+ * commits after it.  So marks live for a second at most; and a claim that comes
+ * up short walks again from the beginning, as often as that takes no more than
+ * a tenth of the time.
+ */
+#ifndef TC_CLAIM_MARKS_H
+#define TC_CLAIM_MARKS_H
+
+#include "tasker_core.h"
+
+/* Ranges of the claim index: parallel arrays. */
+typedef struct TcClaimRanges
+{
+	int32		shard_key;
+	int32	   *lane_ids;
+	char	   *phases;
+	int32	   *priorities;
+	TimestampTz *lows;			/* where to begin; -infinity where there is no mark */
+	int			n;
+	bool		marked;			/* some begin at a mark */
+} TcClaimRanges;
+
+/* Fills in lows and marked. */
+extern void tc_marks_apply(TcClaimRanges *ranges);
+
+/* Is it time to walk from the beginning again? */
+extern bool tc_marks_may_walk(void);
+
+/* Has a statement that read so many blocks for n ranges and max_steps rows walked over dead rows? */
+extern bool tc_marks_walked(int64 blocks, int nranges, int max_steps);
+
+/* Before a walk: what it finds must not be hidden from the locks that follow. */
+extern void tc_marks_forget(void);
+
+/* Marks the ranges.  walk_began is the time before the statement that walked. */
+extern void tc_marks_set(const TcClaimRanges *ranges, TimestampTz walk_began);
+
+#endif							/* TC_CLAIM_MARKS_H */
