@@ -245,10 +245,11 @@ COMMENT ON COLUMN tasker.step_queue.visible_at IS 'ready since, retry not before
 COMMENT ON COLUMN tasker.step_queue.attempts IS 'attempts that ended since the last reset, measured against max_attempts';
 COMMENT ON COLUMN tasker.step_queue.attempt_no IS 'attempts that ended, ever: numbers the history';
 
--- The order of claims.  remaining_parents and attempts stay out of every index,
--- so that counting down a join is a HOT update.
+-- The order of claims, without what waits for parents: a wide workflow writes
+-- many joins at once.  remaining_parents and attempts stay out of every index, so
+-- that counting down a join is a HOT update.
 CREATE INDEX step_queue_claim_idx ON tasker.step_queue
-	(shard_key, lane_id, phase, visible_at, task_id, step_no);
+	(shard_key, lane_id, phase, visible_at, task_id, step_no) WHERE phase NOT IN ('w', 'x');
 
 -- ---------------------------------------------------------------------------
 -- History: inserted once, never updated.

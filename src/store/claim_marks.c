@@ -12,6 +12,7 @@
 #include "store/claim_marks.h"
 #include "store/plans.h"
 #include "store/session.h"
+#include "store/step_store.h"
 
 /* A mark hides a row that was committed late for no longer than this. */
 #define MARK_LIFE USECS_PER_SEC
@@ -97,7 +98,8 @@ static TcPlan plan_first_live = {
 	" FROM unnest($2::int[], $3::\"char\"[]) WITH ORDINALITY AS l(lane_id, phase, range)"
 	" LEFT JOIN LATERAL ("
 	"  SELECT q.visible_at FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase AND q.visible_at <= $4"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase"
+	"   AND " TC_IN_CLAIM_INDEX " AND q.visible_at <= $4"
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT 1) f ON true"
 	" ORDER BY l.range",
 	.kind = TC_WRITE,

@@ -71,7 +71,7 @@ static TcPlan plan_peek = {
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.task_id, q.step_no, q.lane_id, q.phase, q.visible_at"
 	"  FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase AND " TC_IN_CLAIM_INDEX
 	"   AND q.visible_at >= l.low AND q.visible_at <= $6"
 	"   AND NOT " TC_EXHAUSTED
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $7) c"
@@ -166,7 +166,7 @@ static TcPlan plan_find_exhausted = {
 	" FROM " RANGES
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.task_id, q.step_no FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase AND " TC_IN_CLAIM_INDEX
 	"   AND q.visible_at >= l.low AND q.visible_at <= $6"
 	"   AND " TC_EXHAUSTED " AND ($8 = 0 OR q.task_id = $8)"
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $7) e"
@@ -216,7 +216,7 @@ static TcPlan plan_lock = {
 	" FROM unnest($2::int[], $3::\"char\"[], $4::bigint[], $5::timestamptz[]) AS s(lane_id, phase, wanted, low)"
 	" CROSS JOIN LATERAL ("
 	"  SELECT * FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = s.lane_id AND q.phase = s.phase"
+	"  WHERE q.shard_key = $1 AND q.lane_id = s.lane_id AND q.phase = s.phase AND " TC_IN_CLAIM_INDEX
 	"   AND q.visible_at >= s.low AND q.visible_at <= $6"
 	"   AND NOT " TC_EXHAUSTED
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT s.wanted"

@@ -7,6 +7,7 @@
 #include "compat.h"
 #include "store/maintenance_store.h"
 #include "store/plans.h"
+#include "store/step_store.h"
 
 /* A lock of the transaction, so that it is free again whatever happens. */
 static TcPlan plan_take_turn = {
@@ -71,7 +72,7 @@ static TcPlan plan_due_namespaces = {
 	" CROSS JOIN (VALUES ('r'::\"char\"), ('c')) AS p(phase)"
 	" CROSS JOIN LATERAL ("
 	"  SELECT FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND " TC_IN_CLAIM_INDEX
 	"   AND q.visible_at > $2 AND q.visible_at <= $3 LIMIT 1) q"
 	" JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id"
 	" JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id",

@@ -10,6 +10,7 @@
 #include "store/claim_store.h"
 #include "store/plans.h"
 #include "store/ready_store.h"
+#include "store/step_store.h"
 
 /* How many steps are looked at first, per task that is wanted; then four times as many. */
 #define STEPS_PER_TASK 4
@@ -27,7 +28,8 @@ static TcPlan plan_tasks = {
 	" CROSS JOIN (VALUES ('r'::\"char\"), ('c')) AS p(phase)"
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.task_id, q.step_no, q.visible_at FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND q.visible_at <= $5"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase"
+	"   AND " TC_IN_CLAIM_INDEX " AND q.visible_at <= $5"
 	"   AND NOT " TC_EXHAUSTED
 	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $4) c"
 	" ORDER BY l.priority DESC, c.visible_at, c.task_id, c.step_no LIMIT $4),"
@@ -107,7 +109,7 @@ static TcPlan plan_position = {
 	" CROSS JOIN (VALUES ('r'::\"char\"), ('c')) AS p(phase)"
 	" CROSS JOIN LATERAL ("
 	"  SELECT FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND " TC_IN_CLAIM_INDEX
 	"   AND q.visible_at <= CASE WHEN l.priority > $4 THEN $8 ELSE $5 END"
 	"   AND (l.priority > $4 OR (q.visible_at, q.task_id, q.step_no) < ($5, $6, $7))"
 	"   AND NOT " TC_EXHAUSTED

@@ -299,26 +299,30 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 
 /* ---- rows are born, counted down, removed -------------------------------- */
 
-static TcPlan plan_insert = {
-	.sql =
-	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, lane_id, phase, waits_for_retry,"
-	" visible_at, remaining_parents, attempts, max_attempts, attempt_no)"
-	" SELECT i.task_id, i.step_no, $1, i.lane_id, i.phase, false,"
-	" i.visible_at, i.remaining, i.attempts, i.max_attempts, i.attempt_no"
-	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[],"
-	"  $9::int[], $10::\"char\"[])"
+#define INSERT_ROWS \
+	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, lane_id, phase, waits_for_retry," \
+	" visible_at, remaining_parents, attempts, max_attempts, attempt_no)" \
+	" SELECT i.task_id, i.step_no, $1, i.lane_id, i.phase, false," \
+	" i.visible_at, i.remaining, i.attempts, i.max_attempts, i.attempt_no" \
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[]," \
+	"  $9::int[], $10::\"char\"[])" \
 	"  AS i(task_id, step_no, lane_id, visible_at, remaining, attempts, max_attempts, attempt_no, phase)"
-	" ON CONFLICT DO NOTHING",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT,
-	.nargs = 10,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID},
-};
 
-/* Returns how many were inserted: not those whose step has a row. */
+#define INSERT_ROWS_PLAN \
+	.kind = TC_WRITE, \
+	.expect = SPI_OK_INSERT, \
+	.nargs = 10, \
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, \
+		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID}
+
+static TcPlan plan_insert = {.sql = INSERT_ROWS, INSERT_ROWS_PLAN};
+
+/* A step that people ended keeps its place.  Looking for it makes each row cost more. */
+static TcPlan plan_insert_children = {.sql = INSERT_ROWS " ON CONFLICT DO NOTHING", INSERT_ROWS_PLAN};
+
+/* Returns how many were inserted. */
 static uint64
-insert_rows(const TcQueueRow *rows, int n)
+insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 {
 	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
 	int32	   *numbers[5];
@@ -350,7 +354,7 @@ insert_rows(const TcQueueRow *rows, int n)
 		for (int c = 1; c < lengthof(numbers); c++)
 			values[4 + c] = tc_array_int32(numbers[c] + start, end - start);
 		values[9] = tc_array_char(phases + start, end - start);
-		inserted += tc_plan_run(&plan_insert, values, NULL);
+		inserted += tc_plan_run(plan, values, NULL);
 	}
 	return inserted;
 }
@@ -358,8 +362,7 @@ insert_rows(const TcQueueRow *rows, int n)
 void
 tc_queue_insert(const TcQueueRow *rows, int n)
 {
-	if (insert_rows(rows, n) != n)
-		elog(ERROR, "a step of task " INT64_FORMAT " is in the queue already", rows[0].key.task_id);
+	insert_rows(&plan_insert, rows, n);
 }
 
 void
@@ -368,7 +371,7 @@ tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 	TcStepKey  *keys;
 	TcQueueRow *there;
 	int			nthere;
-	int			missing = n - (int) insert_rows(rows, n);
+	int			missing = n - (int) insert_rows(&plan_insert_children, rows, n);
 
 	memset(inserted, true, n);
 	if (missing == 0)

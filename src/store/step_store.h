@@ -22,6 +22,9 @@ typedef struct TcStepKey
 	int32		step_no;
 } TcStepKey;
 
+/* SQL for queue rows q: what the index of claims holds; the planner has to read it to use that. */
+#define TC_IN_CLAIM_INDEX "q.phase NOT IN ('w', 'x')"
+
 typedef struct TcQueueRow
 {
 	TcStepKey	key;
