@@ -23,10 +23,10 @@ BEGIN
 	SELECT * INTO a FROM tasker.claim_steps('w\''1', 1, '{settings}', 30, t, '{settings/fork}', '{default}', '{0}');
 	SELECT * INTO b FROM tasker.claim_steps('w', task_id => t);
 	PERFORM tasker.heartbeat('w', ARRAY[b.workflow_step_id], ARRAY[b.claim_token], 90);
-	PERFORM tasker.fail_step(a.workflow_step_id, a.claim_token, '{"message": "it''s \\ broken"}', true, 12.5);
+	PERFORM tasker.fail_step(a.workflow_step_id, a.claim_token, '{"message": "it''s \\ broken"}', true, 1212.5);
 	PERFORM tasker.complete_steps(ARRAY[b.workflow_step_id], ARRAY[b.claim_token], ARRAY['{"b": 1.50}'::pg_catalog.jsonb]);
 	PERFORM tasker.complete_step(b.workflow_step_id, b.claim_token, '0');
-	SELECT * INTO j FROM tasker.claim_steps('w', 1, lease_seconds => 20, task_id => t);
+	SELECT * INTO j FROM tasker.claim_steps('w', 1, lease_seconds => 1220, task_id => t);
 	RETURN QUERY SELECT r.name, r.current_state, r.dependencies_satisfied, r.retry_eligible, r.ready_for_execution, r.total_parents, r.completed_parents, r.attempts, r.max_attempts,
 			r.backoff_request_seconds, pg_catalog.timestamptz_mi(r.next_retry_at, r.last_failure_at), s.results, s.last_error, pg_catalog.timestamptz_mi(s.lease_expires_at, s.started_at), j.dependency_results
 		FROM tasker.get_step_readiness_status(t) WITH ORDINALITY r, LATERAL (SELECT v.* FROM tasker.workflow_steps v WHERE pg_catalog.int8eq(v.workflow_step_id, r.workflow_step_id)) s ORDER BY r.ordinality;
@@ -127,7 +127,7 @@ BEGIN
 	SELECT task_id INTO t FROM tasker.create_task('fork', jsonb_build_object('n', n, 'b\s', '\n'), 'settings', run_at => '2020-03-29 02:30:00+02');
 	SELECT task_id INTO again FROM tasker.create_task('fork', jsonb_build_object('n', n, 'b\s', '\n'), 'settings');
 	SELECT * INTO a FROM tasker.claim_steps('w\1', task_id => t);
-	PERFORM tasker.fail_step(a.workflow_step_id, a.claim_token, to_jsonb('it''s \ broken'::text), true, 12.5);
+	PERFORM tasker.fail_step(a.workflow_step_id, a.claim_token, to_jsonb('it''s \ broken'::text), true, 1212.5);
 	PERFORM tasker.complete_step(workflow_step_id, claim_token, '{"b": 1.50}') FROM tasker.claim_steps('w', task_id => t);
 	SELECT string_agg(concat_ws('|', r.name, current_state, dependencies_satisfied, retry_eligible, ready_for_execution, completed_parents, total_parents, attempts,
 			backoff_request_seconds, extract(epoch FROM next_retry_at - last_failure_at), extract(epoch FROM run_at), context, again = t), E'\n' ORDER BY workflow_step_id)
