@@ -32,6 +32,23 @@ WHERE pg_catalog.current_setting('tasker_core.shard_count', true) <> '1';
 COMMENT ON TABLE tasker.settings IS 'settings stored with the data: shard_count (absent = 1), fixed by tasker_core.shard_count at CREATE EXTENSION';
 
 -- ---------------------------------------------------------------------------
+-- Access: which roles may do what, and in which namespaces.
+-- ---------------------------------------------------------------------------
+
+-- Roles by name, so that a dump can be restored where they have other oids.
+CREATE TABLE tasker.access_grants (
+	role_name	text NOT NULL,
+	access		text NOT NULL CHECK (access IN ('producer', 'worker', 'operator', 'reader', 'admin')),
+	namespaces	text[],
+	granted_at	timestamptz NOT NULL,
+	granted_by	text NOT NULL,
+	PRIMARY KEY (role_name, access)
+);
+
+COMMENT ON TABLE tasker.access_grants IS 'what grant_access gave; written by grant_access and revoke_access alone, since privileges go with it';
+COMMENT ON COLUMN tasker.access_grants.namespaces IS 'the namespaces that it is limited to; null: all';
+
+-- ---------------------------------------------------------------------------
 -- Templates: a version is immutable once registered.
 -- ---------------------------------------------------------------------------
 
@@ -457,6 +474,37 @@ CREATE TABLE tasker.workers (
 
 COMMENT ON TABLE tasker.workers IS 'who claims and sends heartbeats; last_seen_at is at most about ten seconds behind';
 COMMENT ON COLUMN tasker.workers.last_claim_at IS 'when it was noted with which filters (here) it claims; NULL: what it claims is not known';
+
+-- ---------------------------------------------------------------------------
+-- Functions: access.  They lock the rows of the role's grants.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.grant_access(role regrole, access text, namespaces text[] DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_grant_access' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.grant_access(regrole, text, text[]) IS
+	'lets a role, and its members, do what producer, worker, operator, reader or admin may (function_access lists it), in these namespaces or in all (NULL): grants that add up. USAGE on the schema, EXECUTE on the functions and SELECT on the views go with it, and are of no use without it. False when the role had it already. Errors: 22004 null role or access, 22023 unknown access or an impossible namespace, 42704 unknown role, 42501 for others than admins of all namespaces';
+
+CREATE FUNCTION tasker.revoke_access(role regrole, access text, namespaces text[] DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_revoke_access' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.revoke_access(regrole, text, text[]) IS
+	'takes back what grant_access gave: these namespaces of it, or the whole access (NULL), with the privileges that no other access of the role needs. False when the role did not have it. It counts from each session''s next call. Errors: those of grant_access, 22023 namespaces of an access that is not limited to any';
+
+CREATE FUNCTION tasker.list_access()
+	RETURNS TABLE (role_name text, access text, namespaces text[], effective boolean, granted_at timestamptz,
+		granted_by text)
+	AS 'MODULE_PATHNAME', 'tasker_list_access' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.list_access() IS
+	'what has been granted to which role, by name; namespaces are null where it is not limited. A grant that is not effective is of a role that does not exist here, or has lost the privileges that go with it: grant_access gives it anew. Superusers, the owner of the extension and members of that role are admins without a grant';
+
+CREATE FUNCTION tasker.function_access()
+	RETURNS TABLE (function_name text, accesses text[], namespaces text)
+	AS 'MODULE_PATHNAME', 'tasker_function_access' LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 70;
+
+COMMENT ON FUNCTION tasker.function_access() IS
+	'which accesses allow which function, any one of them being enough. namespaces says what a grant that is limited means for it: none (nothing: it touches no namespace), by_task and by_step (what its first argument names is unknown elsewhere), by_function (it sees the granted namespaces only), all (it takes a grant without a limit)';
 
 -- ---------------------------------------------------------------------------
 -- Functions: templates.
@@ -1120,6 +1168,7 @@ COMMENT ON VIEW tasker.workflow_step_transitions IS 'every change of every step'
 -- ---------------------------------------------------------------------------
 
 SELECT pg_catalog.pg_extension_config_dump('tasker.settings', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.access_grants', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_namespaces', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_tasks', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_steps', '');
@@ -1154,6 +1203,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.domain_event_id_seq', '');
 -- ---------------------------------------------------------------------------
 
 ALTER TABLE tasker.settings OWNER TO @extowner@;
+ALTER TABLE tasker.access_grants OWNER TO @extowner@;
 ALTER TABLE tasker.task_namespaces OWNER TO @extowner@;
 ALTER TABLE tasker.named_tasks OWNER TO @extowner@;
 ALTER TABLE tasker.named_steps OWNER TO @extowner@;

@@ -6,8 +6,7 @@ SET client_min_messages = warning;
 SELECT created FROM tasker.register_task_template('{"name": "one", "namespace": "nested", "steps": [{"name": "a"}]}');
 
 CREATE ROLE regress_tasker_nested;
-GRANT USAGE ON SCHEMA tasker TO regress_tasker_nested;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO regress_tasker_nested;
+SELECT tasker.grant_access('regress_tasker_nested', 'admin');
 
 CREATE FUNCTION pg_temp.look_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

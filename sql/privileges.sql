@@ -1,5 +1,5 @@
 --
--- Privileges: nobody has any until granted; EXECUTE is enough, without a right on
+-- Privileges: nobody has any until granted; grant_access is enough, without a right on
 -- a table; history records who logged in and as whom they acted; a database owner
 -- who is no superuser installs the extension and is its admin.
 --
@@ -48,11 +48,11 @@ FROM pg_class c WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r',
 RESET ROLE;
 
 -- ---------------------------------------------------------------------------
--- EXECUTE works without table rights
+-- grant_access is enough, without table rights
 -- ---------------------------------------------------------------------------
 
-GRANT USAGE ON SCHEMA tasker TO regress_tasker_worker, regress_tasker_app;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO regress_tasker_worker, regress_tasker_app;
+SELECT DISTINCT tasker.grant_access(role, access)
+FROM unnest('{regress_tasker_worker,regress_tasker_app}'::regrole[]) role, unnest('{producer,worker,operator}'::text[]) access;
 
 SET SESSION AUTHORIZATION regress_tasker_worker;
 SELECT created FROM tasker.register_task_template('{"name": "mine", "namespace": "rights", "steps": [{"name": "a"}]}');
@@ -119,7 +119,7 @@ END $$;
 RESET SESSION AUTHORIZATION;
 
 -- a right taken back is gone at once
-REVOKE EXECUTE ON FUNCTION tasker.cancel_task(bigint, text) FROM regress_tasker_app;
+SELECT tasker.revoke_access('regress_tasker_app', 'operator');
 SET ROLE regress_tasker_app;
 \set VERBOSITY sqlstate
 SELECT tasker.cancel_task(:u);
@@ -153,8 +153,7 @@ SELECT created FROM tasker.register_task_template('{"name": "one", "steps": [{"n
 SELECT created FROM tasker.create_task('one');
 SELECT task_state FROM tasker.claim_steps('w') c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1');
 SELECT state, created_as FROM tasker.tasks;
-GRANT USAGE ON SCHEMA tasker TO regress_tasker_nobody;
-GRANT EXECUTE ON FUNCTION tasker.create_task TO regress_tasker_nobody;
+SELECT tasker.grant_access('regress_tasker_nobody', 'producer');
 SET ROLE regress_tasker_nobody;
 SELECT created FROM tasker.create_task('one');
 \set VERBOSITY sqlstate

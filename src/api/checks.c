@@ -8,6 +8,7 @@
 #include "api/checks.h"
 #include "compat.h"
 #include "errors.h"
+#include "store/access_store.h"
 
 void
 tc_check_count(const char *name, int32 count, int32 min)
@@ -111,4 +112,33 @@ tc_check_same_length(const TcClaimArrays *arrays, int n, const char *name)
 				 errmsg("workflow_step_ids and %s must be of equal length", name),
 				 errdetail("workflow_step_ids has %d elements, %s has %d.", arrays->n, name, n),
 				 errhint("Pass one element of %s for each step.", name)));
+}
+
+int
+tc_set_foreign_aside(void *items, size_t size, int n)
+{
+	char	   *from = items;
+	char	   *foreign;
+	int64	   *task_ids;
+	bool	   *own;
+	int			nown = 0;
+	int			nforeign = 0;
+
+	if (!tc_scope_is_limited() || n == 0)
+		return n;
+	foreign = palloc(size * n);
+	task_ids = palloc(sizeof(int64) * n);
+	own = palloc(sizeof(bool) * n);
+	for (int i = 0; i < n; i++)
+		task_ids[i] = ((TcStepKey *) (from + size * i))->task_id;
+	tc_scope_has_tasks(task_ids, n, own);
+	for (int i = 0; i < n; i++)
+	{
+		if (own[i])
+			memmove(from + size * nown++, from + size * i, size);
+		else
+			memcpy(foreign + size * nforeign++, from + size * i, size);
+	}
+	memcpy(from + size * nown, foreign, size * nforeign);
+	return nown;
 }

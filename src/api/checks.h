@@ -44,6 +44,12 @@ extern void tc_check_claim_arrays(FunctionCallInfo fcinfo, int ids_argno, int to
 extern void tc_check_same_length(const TcClaimArrays *arrays, int n, const char *name);
 
 /*
+ * Moves the items whose step is in none of the caller's namespaces behind the others, both
+ * in their order; returns how many others there are.  Items begin with their TcStepKey.
+ */
+extern int	tc_set_foreign_aside(void *items, size_t size, int n);
+
+/*
  * The key of an id in a batch, where an impossible id is only an item that is
  * not found.
  */

@@ -81,7 +81,7 @@ tasker_publish_event(PG_FUNCTION_ARGS)
 	event.payload = payload_arg(fcinfo, 1);
 	read_subject(fcinfo, 2, 3, &event);
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	event_id = tc_publish_event(&event);
 	tc_session_end();
 	PG_RETURN_INT64(event_id);
@@ -170,7 +170,7 @@ tasker_read_events(PG_FUNCTION_ARGS)
 	request.pattern = pattern_arg(fcinfo, 2);
 	tc_emit_begin(fcinfo, &emit);
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	n = tc_read_events(&request, &events);
 	for (int i = 0; i < n; i++)
 		emit_event(&emit, &events[i]);
@@ -189,7 +189,7 @@ tasker_events_lag(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_event_horizon(&horizon);
 	tc_event_holder(&horizon, &holder);
 	tc_emit_text(&emit, tc_event_cursor_format(tc_event_head(&horizon), head));

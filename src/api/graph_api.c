@@ -13,6 +13,8 @@
 #include "domain/states.h"
 #include "errors.h"
 #include "ops/graph.h"
+#include "ops/templates.h"
+#include "store/access_store.h"
 #include "store/document_store.h"
 #include "store/list_store.h"
 #include "store/template_store.h"
@@ -40,8 +42,8 @@ tasker_calculate_dependency_levels(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
-	if (tc_task_read(task_id, &task))
+	tc_session_begin(fcinfo);
+	if (tc_scope_has_task(task_id) && tc_task_read(task_id, &task))
 	{
 		const TcDag *dag = &tc_template_get(task.named_task_id)->dag;
 		int32	   *levels = palloc(sizeof(int32) * dag->n);
@@ -125,7 +127,7 @@ tasker_get_step_transitive_dependencies(PG_FUNCTION_ARGS)
 	int			n;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_require_step_view(key, &view);
 	n = find_ancestors(&view.template->dag, key.step_no - 1, &ancestors);
 	emit_ancestors(&emit, &view, ancestors, n);
@@ -160,7 +162,7 @@ tasker_get_next_ready_tasks(PG_FUNCTION_ARGS)
 	int			n;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	n = tc_next_ready_tasks(max_tasks, &tasks);
 	for (int i = 0; i < n; i++)
 	{
@@ -193,7 +195,7 @@ tasker_explain_step(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_require_step_view(key, &view);
 	foreach(cell, tc_explain_step(&view, key.step_no - 1))
 	{
@@ -232,7 +234,7 @@ tasker_task_graph(PG_FUNCTION_ARGS)
 	TcTaskView	view;
 	char	   *graph;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_require_task_view(task_id, &view);
 	graph = tc_task_graph(&view, format);
 	tc_session_end();
@@ -246,16 +248,12 @@ tasker_template_graph(PG_FUNCTION_ARGS)
 	const char *namespace_name = tc_arg_text(fcinfo, 1);
 	const char *version = tc_arg_text(fcinfo, 2);
 	TcGraphFormat format = format_arg(fcinfo, 3);
-	int32		named_task_id;
 	char	   *graph;
 
 	if (namespace_name == NULL)
 		namespace_name = TC_DEFAULT_NAMESPACE;
-	tc_session_begin();
-	named_task_id = tc_template_find(namespace_name, name, version);
-	if (named_task_id == 0)
-		tc_raise_template_not_found(namespace_name, name, version);
-	graph = tc_template_graph(tc_template_get(named_task_id), format);
+	tc_session_begin(fcinfo);
+	graph = tc_template_graph(tc_template_get(tc_find_template(namespace_name, name, version)), format);
 	tc_session_end();
 	PG_RETURN_TEXT_P(cstring_to_text(graph));
 }
@@ -268,7 +266,7 @@ tasker_get_task(PG_FUNCTION_ARGS)
 	int64		task_id = tc_arg_required_int64(fcinfo, 0, "task_id");
 	struct varlena *document;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	document = tc_get_task(task_id);
 	tc_session_end();
 	PG_RETURN_POINTER(document);
@@ -280,7 +278,7 @@ tasker_get_step(PG_FUNCTION_ARGS)
 	TcStepKey	key = tc_check_step_id(tc_arg_required_int64(fcinfo, 0, "workflow_step_id"));
 	struct varlena *document;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	document = tc_get_step(key);
 	tc_session_end();
 	PG_RETURN_POINTER(document);
@@ -299,7 +297,7 @@ tasker_list_tasks(PG_FUNCTION_ARGS)
 	int			n;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	n = tc_list_tasks(filters, max_tasks, before_task_id, &tasks);
 	for (int i = 0; i < n; i++)
 	{

@@ -30,7 +30,7 @@ tasker_create_dead_letter(PG_FUNCTION_ARGS)
 	char	   *notes = tc_arg_text(fcinfo, 1);
 	int64		dead_letter_id;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	dead_letter_id = tc_create_dead_letter(task_id, notes);
 	tc_session_end();
 	PG_RETURN_INT64(dead_letter_id);
@@ -51,7 +51,7 @@ tasker_resolve_dead_letter(PG_FUNCTION_ARGS)
 				 errmsg("resolution is no way to close a dead letter"),
 				 errdetail("There is no resolution \"%s\".", resolution),
 				 errhint("Resolutions are manually_resolved, permanently_failed and cancelled.")));
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	done = tc_resolve_dead_letter(dead_letter_id, state, notes);
 	tc_session_end();
 	PG_RETURN_BOOL(done);
@@ -99,7 +99,7 @@ tasker_detect_stale_tasks(PG_FUNCTION_ARGS)
 
 	tc_check_count("max_tasks", max_tasks, 0);
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	n = tc_find_stale_tasks(!dry_run, max_tasks, &stale);
 	for (int i = 0; i < n; i++)
 	{
@@ -120,7 +120,7 @@ tasker_run_maintenance(PG_FUNCTION_ARGS)
 	char	   *json;
 
 	tc_check_count("max_items", max_items, 1);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_run_maintenance(max_items, &result);
 	tc_session_end();
 

@@ -34,7 +34,7 @@ run_task_verb(FunctionCallInfo fcinfo, TaskVerb verb)
 	char	   *reason = tc_arg_text(fcinfo, 1);
 	bool		done;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	done = verb(task_id, reason);
 	tc_session_end();
 	PG_RETURN_BOOL(done);
@@ -71,7 +71,7 @@ tasker_retry_task(PG_FUNCTION_ARGS)
 	char	   *reason = tc_arg_text(fcinfo, 1);
 	int32		retried;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	retried = tc_retry_task(task_id, reason, NULL);
 	tc_session_end();
 	PG_RETURN_INT32(retried);
@@ -123,7 +123,7 @@ tasker_transition_task(PG_FUNCTION_ARGS)
 	TcTaskState from;
 	bool		done;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_hold_task(task_id, &held);
 	from = held.view.task.state;
 	if (expects && from != expected)
@@ -182,7 +182,7 @@ tasker_transition_step(PG_FUNCTION_ARGS)
 	if (request.results != NULL)
 		tc_limit_payload(request.results, "results");
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_change_step(&request, &result);
 	tc_session_end();
 	PG_RETURN_BOOL(result.changed);
@@ -194,7 +194,7 @@ change_and_tell(FunctionCallInfo fcinfo, TcChangeRequest *request)
 	TcChangeResult result;
 	TcEmit		emit;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_change_step(request, &result);
 	tc_session_end();
 

@@ -18,6 +18,7 @@
 #include "domain/retry.h"
 #include "domain/states.h"
 #include "ops/queries.h"
+#include "store/access_store.h"
 
 PG_FUNCTION_INFO_V1(tasker_get_step_readiness_status);
 PG_FUNCTION_INFO_V1(tasker_get_step_readiness_status_batch);
@@ -29,13 +30,13 @@ PG_FUNCTION_INFO_V1(tasker_calculate_backoff);
 PG_FUNCTION_INFO_V1(tasker_library_version);
 
 /*
- * Calls `visit` for each task that exists, each in a context of its own that is
+ * Calls `visit` for each task that exists and the caller may see, each in a context of its own that is
  * reset afterwards, so that any number of tasks fits.
  */
 typedef void (*TaskVisitor) (const TcTaskView *view, TcEmit *emit, void *argument);
 
 static void
-visit_tasks(const int64 *task_ids, int n, TaskVisitor visit, TcEmit *emit, void *argument)
+visit_tasks(FunctionCallInfo fcinfo, const int64 *task_ids, int n, TaskVisitor visit, TcEmit *emit, void *argument)
 {
 	MemoryContext per_task = AllocSetContextCreate(CurrentMemoryContext, "tasker_core task",
 												   ALLOCSET_DEFAULT_SIZES);
@@ -47,8 +48,8 @@ visit_tasks(const int64 *task_ids, int n, TaskVisitor visit, TcEmit *emit, void 
 
 		CHECK_FOR_INTERRUPTS();
 		old = MemoryContextSwitchTo(per_task);
-		tc_session_begin();
-		if (tc_view_load(task_ids[i], &view))
+		tc_session_begin(fcinfo);
+		if (tc_scope_has_task(task_ids[i]) && tc_view_load(task_ids[i], &view))
 			visit(&view, emit, argument);
 		tc_session_end();
 		MemoryContextSwitchTo(old);
@@ -136,7 +137,7 @@ tasker_get_step_readiness_status(PG_FUNCTION_ARGS)
 	if (filter.ids != NULL)
 		qsort(filter.ids, filter.n, sizeof(int64), tc_int64_compare);
 	tc_emit_begin(fcinfo, &emit);
-	visit_tasks(&task_id, 1, visit_readiness, &emit, &filter);
+	visit_tasks(fcinfo, &task_id, 1, visit_readiness, &emit, &filter);
 	PG_RETURN_NULL();
 }
 
@@ -149,7 +150,7 @@ tasker_get_step_readiness_status_batch(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_emit_begin(fcinfo, &emit);
-	visit_tasks(task_ids, n, visit_readiness, &emit, &all);
+	visit_tasks(fcinfo, task_ids, n, visit_readiness, &emit, &all);
 	PG_RETURN_NULL();
 }
 
@@ -189,7 +190,7 @@ tasker_get_task_execution_context(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_emit_begin(fcinfo, &emit);
-	visit_tasks(&task_id, 1, visit_context, &emit, NULL);
+	visit_tasks(fcinfo, &task_id, 1, visit_context, &emit, NULL);
 	PG_RETURN_NULL();
 }
 
@@ -201,7 +202,7 @@ tasker_get_task_execution_contexts_batch(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_emit_begin(fcinfo, &emit);
-	visit_tasks(task_ids, n, visit_context, &emit, NULL);
+	visit_tasks(fcinfo, task_ids, n, visit_context, &emit, NULL);
 	PG_RETURN_NULL();
 }
 
@@ -236,7 +237,7 @@ tasker_verify_task(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_emit_begin(fcinfo, &emit);
-	visit_tasks(&task_id, 1, visit_violations, &emit, &with_task_id);
+	visit_tasks(fcinfo, &task_id, 1, visit_violations, &emit, &with_task_id);
 	PG_RETURN_NULL();
 }
 
@@ -256,12 +257,12 @@ tasker_verify_all(PG_FUNCTION_ARGS)
 				 errdetail("It is " INT64_FORMAT ".", max_tasks),
 				 errhint("Pass NULL to verify every task.")));
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	n = tc_view_task_ids(max_tasks, &task_ids);
 	task_ids = memcpy(MemoryContextAllocHuge(tc_session_caller_context(), sizeof(int64) * Max(n, 1)),
 					  task_ids, sizeof(int64) * n);
 	tc_session_end();
-	visit_tasks(task_ids, n, visit_violations, &emit, &with_task_id);
+	visit_tasks(fcinfo, task_ids, n, visit_violations, &emit, &with_task_id);
 	PG_RETURN_NULL();
 }
 

@@ -12,6 +12,7 @@
 #include "api/checks.h"
 #include "compat.h"
 #include "errors.h"
+#include "store/access_store.h"
 #include "store/report_store.h"
 
 PG_FUNCTION_INFO_V1(tasker_get_system_health_counts);
@@ -31,7 +32,11 @@ show(FunctionCallInfo fcinfo, TcReport report, const TcReportQuery *query)
 	uint64		rows;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
+	if (query->namespace_name == NULL)
+		tc_scope_require_all("Pass one of your namespaces to have its report.");
+	else
+		tc_scope_require_namespace(query->namespace_name);
 	rows = tc_report_run(report, query);
 	for (uint64 row = 0; row < rows; row++)
 	{

@@ -137,7 +137,7 @@ tasker_claim_steps(PG_FUNCTION_ARGS)
 	int			n;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	n = tc_claim_steps(&request, &claims);
 	for (int i = 0; i < n; i++)
 	{
@@ -181,7 +181,7 @@ tasker_complete_step(PG_FUNCTION_ARGS)
 	item.results = tc_arg_jsonb(fcinfo, 2);
 	tc_limit_payload(item.results, "results");
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_complete_steps(&item, 1);
 	tc_session_end();
 
@@ -250,6 +250,17 @@ error_of(const TcCompletion *item)
 	return (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
 
+/* Completes those that the caller may see; the others are not found. */
+static void
+complete_items(TcCompletion *items, int n)
+{
+	int			nown = tc_set_foreign_aside(items, sizeof(TcCompletion), n);
+
+	for (int i = nown; i < n; i++)
+		items[i].status = TC_NOT_FOUND;
+	tc_complete_steps(items, nown);
+}
+
 static void
 emit_completion(TcEmit *emit, const TcCompletion *item)
 {
@@ -274,8 +285,8 @@ tasker_complete_steps(PG_FUNCTION_ARGS)
 	TcCompletion *items = read_completions(fcinfo, &n);
 	TcEmit		emit;
 
-	tc_session_begin();
-	tc_complete_steps(items, n);
+	tc_session_begin(fcinfo);
+	complete_items(items, n);
 	tc_session_end();
 
 	qsort(items, n, sizeof(TcCompletion), compare_ordinals);
@@ -311,8 +322,8 @@ tasker_complete_and_claim(PG_FUNCTION_ARGS)
 	int			nclaims;
 
 	tc_emit_begin(fcinfo, &emit);
-	tc_session_begin();
-	tc_complete_steps(items, nitems);
+	tc_session_begin(fcinfo);
+	complete_items(items, nitems);
 	nclaims = tc_claim_steps(&request, &claims);
 	for (int i = 0; i < nclaims; i++)
 	{
@@ -355,7 +366,7 @@ tasker_fail_step(PG_FUNCTION_ARGS)
 	request.retryable = tc_arg_bool(fcinfo, 3, true);
 	request.retry_after = retry_after_arg(fcinfo, 4);
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_fail_step(&request, &result);
 	tc_session_end();
 
@@ -397,8 +408,8 @@ tasker_heartbeat(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_check_worker_id(worker_id);
-	tc_session_begin();
-	tc_heartbeat(worker_id, holds, n, lease_seconds);
+	tc_session_begin(fcinfo);
+	tc_heartbeat(worker_id, holds, tc_set_foreign_aside(holds, sizeof(TcHold), n), lease_seconds);
 	tc_session_end();
 
 	tc_emit_begin(fcinfo, &emit);
@@ -420,8 +431,8 @@ tasker_release_steps(PG_FUNCTION_ARGS)
 	double		delay_seconds = tc_arg_seconds(fcinfo, 2, "delay_seconds", 0.0, 0.0, MAX_DELAY_SECONDS);
 	int			released;
 
-	tc_session_begin();
-	released = tc_release_steps(holds, n, delay_seconds);
+	tc_session_begin(fcinfo);
+	released = tc_release_steps(holds, tc_set_foreign_aside(holds, sizeof(TcHold), n), delay_seconds);
 	tc_session_end();
 	PG_RETURN_INT32(released);
 }
@@ -439,7 +450,7 @@ tasker_checkpoint_step(PG_FUNCTION_ARGS)
 	checkpoint = tc_arg_jsonb(fcinfo, 2);
 	tc_limit_payload(checkpoint, "checkpoint");
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	if (!tc_checkpoint_step(key, claim_token, checkpoint, yield))
 	{
 		tc_require_step(key);

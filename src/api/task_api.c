@@ -63,7 +63,7 @@ tasker_create_task(PG_FUNCTION_ARGS)
 	request.version = tc_arg_text(fcinfo, 3);
 	read_task_args(fcinfo, 4, &request.task);
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_create_task(&request, &result);
 	tc_session_end();
 
@@ -83,7 +83,7 @@ tasker_create_tasks(PG_FUNCTION_ARGS)
 
 	tc_arg_require(fcinfo, 0, "requests");
 	json = tc_arg_jsonb(fcinfo, 0);
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	n = tc_create_tasks(json, &results);
 	tc_session_end();
 
@@ -108,7 +108,7 @@ tasker_create_task_from_definition(PG_FUNCTION_ARGS)
 	task.context = tc_arg_jsonb(fcinfo, 1);
 	read_task_args(fcinfo, 2, &task);
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	tc_create_task_from_definition(tc_arg_jsonb(fcinfo, 0), &task, &result);
 	tc_session_end();
 

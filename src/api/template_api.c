@@ -40,7 +40,9 @@ tasker_register_task_template(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 
 	tc_arg_require(fcinfo, 0, "template");
+	tc_session_begin(fcinfo);
 	tc_register_template(tc_arg_jsonb(fcinfo, 0), &registration);
+	tc_session_end();
 
 	tc_emit_begin(fcinfo, &emit);
 	tc_emit_int32(&emit, registration.named_task_id);
@@ -66,18 +68,27 @@ tasker_get_task_template(PG_FUNCTION_ARGS)
 	const char *name = tc_arg_required_text(fcinfo, 0, "name");
 	const char *namespace_name = tc_arg_text(fcinfo, 1);
 	const char *version = tc_arg_text(fcinfo, 2);
+	struct varlena *normal_form;
 
 	if (namespace_name == NULL)
 		namespace_name = TC_DEFAULT_NAMESPACE;
-	PG_RETURN_POINTER(tc_get_template(name, namespace_name, version));
+	tc_session_begin(fcinfo);
+	normal_form = tc_get_template(name, namespace_name, version);
+	tc_session_end();
+	PG_RETURN_POINTER(normal_form);
 }
 
 Datum
 tasker_list_task_templates(PG_FUNCTION_ARGS)
 {
 	TcTemplateSummary *summaries;
-	int			n = tc_list_templates(tc_arg_text(fcinfo, 0), &summaries);
+	char	   *namespace_name = tc_arg_text(fcinfo, 0);
 	TcEmit		emit;
+	int			n;
+
+	tc_session_begin(fcinfo);
+	n = tc_list_templates(namespace_name, &summaries);
+	tc_session_end();
 
 	tc_emit_begin(fcinfo, &emit);
 	for (int i = 0; i < n; i++)

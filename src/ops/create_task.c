@@ -22,6 +22,7 @@
 #include "ops/schemas.h"
 #include "ops/tasks.h"
 #include "ops/templates.h"
+#include "store/access_store.h"
 #include "store/json_hash.h"
 #include "store/lane_store.h"
 #include "store/request_store.h"
@@ -288,8 +289,10 @@ template_of(const TcCreateRequest *request)
 {
 	const char *namespace_name = request->namespace_name ? request->namespace_name
 		: TC_DEFAULT_NAMESPACE;
-	int32		named_task_id = tc_template_find(namespace_name, request->name, request->version);
+	int32		named_task_id;
 
+	tc_scope_require_namespace(namespace_name);
+	named_task_id = tc_template_find(namespace_name, request->name, request->version);
 	if (named_task_id == 0)
 		tc_raise_template_not_found(namespace_name, request->name, request->version);
 	return named_task_id;

@@ -11,6 +11,7 @@
 #include "domain/states.h"
 #include "errors.h"
 #include "ops/operations.h"
+#include "store/access_store.h"
 #include "store/task_store.h"
 
 static TcTaskRow *
@@ -39,7 +40,7 @@ tc_resolve_dead_letter(int64 dead_letter_id, TcDeadLetterState state, const char
 	int64		task_id = tc_dead_letter_task(dead_letter_id);
 	TcDeadLetterState from;
 
-	if (task_id == 0)
+	if (task_id == 0 || !tc_scope_has_task(task_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("dead letter " INT64_FORMAT " not found", dead_letter_id),

@@ -14,6 +14,7 @@
 #include "ops/event_feed.h"
 #include "ops/limits.h"
 #include "ops/steps.h"
+#include "store/access_store.h"
 #include "store/task_store.h"
 
 /* What a name may not be; NULL = it may be used. */
@@ -56,11 +57,23 @@ check_name(const char *name)
 }
 
 static void
+raise_unknown(const TcNewEvent *event)
+{
+	if (event->step_no != 0)
+		tc_raise_step_not_found(tc_step_id(event->task_id, event->step_no));
+	tc_raise_task_not_found(event->task_id);
+}
+
+static void
 check_subject(const TcNewEvent *event)
 {
 	TcStepKey	key = {event->task_id, event->step_no};
 	TcTaskRow  *task;
 
+	if (event->task_id == 0)
+		tc_scope_require_all("Name a task of one of these namespaces: an event without one belongs to none.");
+	else if (!tc_scope_has_task(event->task_id))
+		raise_unknown(event);
 	if (event->step_no != 0)
 		tc_require_step(key);
 	else if (event->task_id != 0 && tc_task_read_latest(&event->task_id, 1, &task) != 1)

@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "ops/templates.h"
+#include "store/access_store.h"
 #include "store/session.h"
 #include "store/template_json.h"
 
@@ -28,14 +29,13 @@ tc_register_template(const struct varlena *json, TcRegistration *registration)
 	if (definition.faults != NIL)
 		raise_invalid(&definition);
 
-	tc_session_begin();
+	tc_scope_require_namespace(definition.template->namespace_name);
 	verdict = tc_template_insert(definition.template, definition.normal_form, definition.hash,
 								 &registration->named_task_id);
 	if (verdict == TC_INSERT_CONFLICT)
 		raise_conflict(definition.template);
 	if (verdict == TC_INSERT_CREATED)
 		tc_cache_invalidate();
-	tc_session_end();
 
 	registration->namespace_name = definition.template->namespace_name;
 	registration->name = definition.template->name;
@@ -56,6 +56,7 @@ tc_register_by_content(const struct varlena *json)
 	tc_template_parse(json, &definition);
 	if (definition.faults != NIL)
 		raise_invalid(&definition);
+	tc_scope_require_namespace(definition.template->namespace_name);
 	hash = (const uint8 *) VARDATA_ANY(definition.hash);
 	initStringInfo(&version);
 	appendStringInfoString(&version, "0.0.0-content.x");
@@ -79,30 +80,35 @@ tc_validate_template(const struct varlena *json)
 	return definition.warnings;
 }
 
+int32
+tc_find_template(const char *namespace_name, const char *name, const char *version)
+{
+	int32		named_task_id = tc_scope_has_namespace(namespace_name) ?
+		tc_template_find(namespace_name, name, version) : 0;
+
+	if (named_task_id == 0)
+		tc_raise_template_not_found(namespace_name, name, version);
+	return named_task_id;
+}
+
 struct varlena *
 tc_get_template(const char *name, const char *namespace_name, const char *version)
 {
-	struct varlena *normal_form;
-	int32		named_task_id;
-
-	tc_session_begin();
-	named_task_id = tc_template_find(namespace_name, name, version);
-	if (named_task_id == 0)
-		tc_raise_template_not_found(namespace_name, name, version);
-	normal_form = tc_template_definition(named_task_id);
-	tc_session_end();
-	return normal_form;
+	return tc_template_definition(tc_find_template(namespace_name, name, version));
 }
 
 int
 tc_list_templates(const char *namespace_name, TcTemplateSummary **summaries)
 {
-	int			n;
+	int			n = tc_template_list(namespace_name, summaries);
+	int			own = 0;
 
-	tc_session_begin();
-	n = tc_template_list(namespace_name, summaries);
-	tc_session_end();
-	return n;
+	for (int i = 0; i < n; i++)
+	{
+		if (tc_scope_has_namespace((*summaries)[i].namespace_name))
+			(*summaries)[own++] = (*summaries)[i];
+	}
+	return own;
 }
 
 static void

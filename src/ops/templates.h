@@ -19,26 +19,28 @@ typedef struct TcRegistration
 	List	   *warnings;		/* of char *, each beginning with the path it is about */
 } TcRegistration;
 
+/* All of these but tc_validate_template() run inside a session bracket. */
+
 /*
  * Register a template (jsonb).  Raises TC020 naming every fault, TC021 when the
  * version is registered with other content; stores nothing then.
  */
 extern void tc_register_template(const struct varlena *json, TcRegistration *registration);
 
-/*
- * Registers a template under a version of its own, made from its content.  Runs
- * inside a session bracket, unlike the others here.
- */
+/* Registers a template under a version of its own, made from its content. */
 extern int32 tc_register_by_content(const struct varlena *json);
 
 /* The warnings that registering would give (char *); raises TC020 like it. */
 extern List *tc_validate_template(const struct varlena *json);
 
+/* The id of a version that the caller may see, NULL = the highest; TC001 when there is none. */
+extern int32 tc_find_template(const char *namespace_name, const char *name, const char *version);
+
 /* The normal form of a version, NULL = the highest; TC001 when there is none. */
 extern struct varlena *tc_get_template(const char *name, const char *namespace_name,
 									   const char *version);
 
-/* Every version in a namespace, NULL = in all; returns how many. */
+/* Every version in a namespace, NULL = in all, that the caller may see; returns how many. */
 extern int	tc_list_templates(const char *namespace_name, TcTemplateSummary **summaries);
 
 #endif							/* TC_TEMPLATES_H */

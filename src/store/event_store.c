@@ -21,6 +21,7 @@
 
 #include "compat.h"
 #include "store/event_store.h"
+#include "store/access_store.h"
 #include "store/plans.h"
 
 /* ---- epochs --------------------------------------------------------------- */
@@ -236,6 +237,13 @@ StaticAssertDecl(TC_SOURCE_TASKS == 0 && TC_SOURCE_TASK_TRANSITIONS == 1 &&
 				 TC_SOURCE_STEP_MOVES == 4 && TC_SOURCE_DOMAIN_EVENTS == 5,
 				 "the statement below numbers the sources");
 
+/* $12: the namespaces that the caller may see, null for all; what has no task is in none. */
+#define OWN \
+	"  AND ($12 IS NULL OR EXISTS (SELECT FROM tasker.tasks o" \
+	"   JOIN tasker.named_tasks k ON k.named_task_id = o.named_task_id" \
+	"   JOIN tasker.task_namespaces w ON w.namespace_id = k.namespace_id" \
+	"   WHERE o.task_id = x.task_id AND o.shard_key = (x.task_id % $11)::int AND w.name = ANY ($12)))"
+
 /*
  * The rows of one table, by its index.  `wanted` is the parameter with the kinds
  * asked for; where none is, the table is not read.
@@ -245,7 +253,7 @@ StaticAssertDecl(TC_SOURCE_TASKS == 0 && TC_SOURCE_TASK_TRANSITIONS == 1 &&
 	" " step_no " AS step_no, x." occurred_at " AS occurred_at, " facts " AS facts" \
 	" FROM tasker." table " x" \
 	" WHERE (x.event_xact, x.event_seq) >= ($1, $2) AND x.event_xact < $3" \
-	"  AND cardinality(" wanted ") > 0 AND " kind " = ANY (" wanted ")" \
+	"  AND cardinality(" wanted ") > 0 AND " kind " = ANY (" wanted ")" OWN \
 	" ORDER BY x.event_xact, x.event_seq LIMIT $4)"
 
 static TcPlan plan_rows = {
@@ -280,7 +288,7 @@ static TcPlan plan_rows = {
 	"(SELECT 5, x.name, x.event_xact, x.event_seq, x.task_id, x.step_no, x.published_at, x.payload"
 	" FROM tasker.domain_events x"
 	" WHERE (x.event_xact, x.event_seq) >= ($1, $2) AND x.event_xact < $3"
-	"  AND $10 IS NOT NULL AND x.name LIKE $10 COLLATE \"C\""
+	"  AND $10 IS NOT NULL AND x.name LIKE $10 COLLATE \"C\"" OWN
 	" ORDER BY x.event_xact, x.event_seq LIMIT $4)"
 	") merged ORDER BY event_xact, event_seq LIMIT $4) e"
 	" LEFT JOIN tasker.tasks t ON t.task_id = e.task_id AND t.shard_key = (e.task_id % $11)::int"
@@ -290,9 +298,9 @@ static TcPlan plan_rows = {
 	" ORDER BY e.event_xact, e.event_seq",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 11,
+	.nargs = 12,
 	.argtypes = {INT8OID, INT4OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID, TEXTOID, INT4OID},
+		TEXTARRAYOID, TEXTARRAYOID, TEXTOID, INT4OID, TEXTARRAYOID},
 };
 
 /* The pattern as LIKE has it. */
@@ -344,8 +352,8 @@ int
 tc_event_rows(const TcEventHorizon *horizon, TcEventCursor from, const char *pattern, int limit,
 			  TcEventRow **rows)
 {
-	Datum		values[11];
-	char		nulls[11];
+	Datum		values[12];
+	char		nulls[12];
 	int			n;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -355,6 +363,7 @@ tc_event_rows(const TcEventHorizon *horizon, TcEventCursor from, const char *pat
 	values[3] = Int64GetDatum(limit);
 	bind_kinds(&values[4], &nulls[4], pattern);
 	values[10] = Int32GetDatum(tc_shard_count());
+	values[11] = tc_scope_namespaces(&nulls[11]);
 
 	n = (int) tc_plan_run(&plan_rows, values, nulls);
 	*rows = palloc(sizeof(TcEventRow) * Max(n, 1));

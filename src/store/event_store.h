@@ -61,7 +61,7 @@ typedef struct TcEventRow
 
 /*
  * Rows from the cursor's on, its own included, up to the horizon, that hold an
- * event whose name matches; in order, at most `limit`.
+ * event whose name matches and that the caller may see; in order, at most `limit`.
  */
 extern int	tc_event_rows(const TcEventHorizon *horizon, TcEventCursor from, const char *pattern,
 						  int limit, TcEventRow **rows);

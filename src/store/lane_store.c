@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "store/access_store.h"
 #include "store/lane_store.h"
 #include "store/plans.h"
 #include "store/session.h"
@@ -224,7 +225,8 @@ tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes)
 	*lanes = palloc(sizeof(TcLane *) * Max(all->n, 1));
 	for (int i = 0; i < all->n; i++)
 	{
-		if (tc_lane_matches(&all->lanes[i], filter))
+		if (tc_lane_matches(&all->lanes[i], filter) &&
+			tc_scope_has_namespace(all->lanes[i].namespace_name))
 			(*lanes)[n++] = &all->lanes[i];
 	}
 	return n;

@@ -46,7 +46,7 @@ extern int32 tc_lane_for(int32 named_task_id, const char *queue,
 extern bool tc_lane_matches(const TcLane *lane, const TcLaneFilter *filter);
 
 /*
- * The lanes that match, highest priority first.  Pointers stay valid until the
+ * The lanes that match and that the caller may see, highest priority first.  Pointers stay valid until the
  * bracket ends.
  */
 extern int	tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes);

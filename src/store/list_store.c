@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "domain/states.h"
+#include "store/access_store.h"
 #include "store/list_store.h"
 #include "store/plans.h"
 
@@ -25,7 +26,7 @@ typedef struct Filter
 	void	   *correlation_id; /* uuid */
 	TimestampTz created_after;
 	TimestampTz created_before;
-	bool		by_template;	/* some of namespace, name and version are given */
+	bool		by_template;	/* namespace, name, version or the caller's rights say which */
 	Datum		named_task_ids; /* the templates that match those */
 } Filter;
 
@@ -97,11 +98,12 @@ static TcPlan plan_templates = {
 	.sql =
 	"SELECT array_agg(k.named_task_id) FROM tasker.named_tasks k"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = k.namespace_id"
-	" WHERE ($1 IS NULL OR n.name = $1) AND ($2 IS NULL OR k.name = $2) AND ($3 IS NULL OR k.version = $3)",
+	" WHERE ($1 IS NULL OR n.name = $1) AND ($2 IS NULL OR k.name = $2) AND ($3 IS NULL OR k.version = $3)"
+	"  AND ($4 IS NULL OR n.name = ANY ($4))",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {TEXTOID, TEXTOID, TEXTOID},
+	.nargs = 4,
+	.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID},
 };
 
 static TimestampTz
@@ -118,18 +120,12 @@ read_time(int column, const char *name)
 	return time;
 }
 
-/* No filters at all, NULL, are none. */
 static void
-read_filter(const struct varlena *json, Filter *filter)
+read_given(const struct varlena *json, Filter *filter, Datum *names, char *nulls)
 {
 	Datum		document = PointerGetDatum(json);
 	TcTaskState state;
-	Datum		names[3];
-	char		nulls[3];
 
-	filter->created_after = filter->created_before = TC_NO_TIME;
-	if (json == NULL)
-		return;
 	check_keys(json);
 	tc_session_pin_utc();		/* a time without a zone is in UTC */
 	tc_plan_run(&plan_filter, &document, NULL);
@@ -143,7 +139,19 @@ read_filter(const struct varlena *json, Filter *filter)
 	if (filter->state != NULL && !tc_task_state_parse(filter->state, &state))
 		refuse(psprintf("There is no state \"%s\".", filter->state),
 			   "States are pending, in_progress, complete, error, cancelled and resolved_manually.");
+}
 
+/* No filters at all, NULL, are none; the namespaces that the caller may see are one more. */
+static void
+read_filter(const struct varlena *json, Filter *filter)
+{
+	Datum		names[4] = {0};
+	char		nulls[4] = {'n', 'n', 'n', 'n'};
+
+	filter->created_after = filter->created_before = TC_NO_TIME;
+	if (json != NULL)
+		read_given(json, filter, names, nulls);
+	names[3] = tc_scope_namespaces(&nulls[3]);
 	filter->by_template = memchr(nulls, ' ', sizeof(nulls)) != NULL;
 	if (!filter->by_template)
 		return;

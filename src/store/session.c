@@ -49,6 +49,7 @@ typedef struct Session
 	TimestampTz now;
 	const char *session_role;
 	const char *acting_role;
+	TcScope		scope;
 } Session;
 
 static Session session;
@@ -152,6 +153,7 @@ tc_session_init(void)
 	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);
 	RegisterSubXactCallback(subtransaction_ended, NULL);
+	tc_access_init();
 }
 
 uint64
@@ -253,7 +255,7 @@ tc_session_pin_utc(void)
 }
 
 void
-tc_session_begin(void)
+tc_session_begin(FunctionCallInfo fcinfo)
 {
 	open_bracket();
 	session.now = GetCurrentTimestamp() + (TimestampTz) (tc_guc_clock_offset * USECS_PER_SEC);
@@ -271,6 +273,7 @@ tc_session_begin(void)
 	pin_search_path();
 	if (known_generation != generation)
 		refresh_knowledge();
+	tc_access_check(fcinfo, session.caller, tables_owner);
 }
 
 void
@@ -318,6 +321,12 @@ tc_session_acting_role(void)
 	if (session.acting_role == NULL)
 		session.acting_role = GetUserNameFromId(session.caller, false);
 	return session.acting_role;
+}
+
+TcScope *
+tc_session_scope(void)
+{
+	return &session.scope;
 }
 
 int32

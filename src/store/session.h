@@ -4,21 +4,28 @@
  *
  * tc_session_begin(): checks that the loaded library and the installed
  * extension are of one version (TC090), connects SPI, pins search_path to
- * pg_catalog, and goes on as the owner of the tables.  tc_session_end() undoes
- * all of it.  After an error the transaction machinery does.
+ * pg_catalog, goes on as the owner of the tables, and refuses callers who have no
+ * access to the function (access_store.h).  tc_session_end() undoes all of it.
+ * After an error the transaction machinery does.
  *
  * Who called is remembered before the switch; history records it.
  */
 #ifndef TC_SESSION_H
 #define TC_SESSION_H
 
+#include "fmgr.h"
 #include "utils/timestamp.h"
+
+#include "store/access_store.h"
 
 /* "no time" wherever a TimestampTz may be absent; no time of ours is infinite */
 #define TC_NO_TIME DT_NOBEGIN
 
-extern void tc_session_begin(void);
+extern void tc_session_begin(FunctionCallInfo fcinfo);
 extern void tc_session_end(void);
+
+/* What the caller may touch; filled by tc_access_check(). */
+extern TcScope *tc_session_scope(void);
 
 /* Times in JSON made or read by SQL are in UTC from here to the end of the bracket. */
 extern void tc_session_pin_utc(void);

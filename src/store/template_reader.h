@@ -106,6 +106,9 @@ extern void tc_read_keys(TcReader *reader, const TcPath *path, JsonbContainer *o
 /* Read functions for the tables: template_values.c, and template_graph.c for references. */
 extern void tc_read_text(TcReader *reader, const TcPath *path, const TcKey *key,
 						 const JsonbValue *json, TcValue *value);
+/* What a name may not be; NULL = it may be used. */
+extern const char *tc_name_problem(const char *name, int length, int64 max_chars, char forbidden);
+
 extern void tc_read_name(TcReader *reader, const TcPath *path, const TcKey *key,
 						 const JsonbValue *json, TcValue *value);
 extern void tc_read_version(TcReader *reader, const TcPath *path, const TcKey *key,

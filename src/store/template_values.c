@@ -22,7 +22,6 @@
 /* Enough for any number that is in range, and for numeric_in() never to fail. */
 #define MAX_NUMERIC_TEXT	64
 
-static const char *name_problem(const TcKey *key, const JsonbValue *json);
 static bool has_unprintable(const char *text, int length);
 static char *list_words(const TcKey *key, int n);
 static Numeric json_number(const TcKey *key, const JsonbValue *json);
@@ -57,7 +56,7 @@ tc_read_name(TcReader *reader, const TcPath *path, const TcKey *key,
 		tc_fault(reader, path, "must be a text, not %s", tc_json_describe(json));
 		return;
 	}
-	problem = name_problem(key, json);
+	problem = tc_name_problem(json->val.string.val, json->val.string.len, key->max, key->forbidden);
 	if (problem != NULL)
 		tc_fault(reader, path, "%s: %s", problem, tc_json_describe(json));
 
@@ -66,22 +65,19 @@ tc_read_name(TcReader *reader, const TcPath *path, const TcKey *key,
 	value->json = *json;
 }
 
-static const char *
-name_problem(const TcKey *key, const JsonbValue *json)
+const char *
+tc_name_problem(const char *name, int length, int64 max_chars, char forbidden)
 {
-	const char *name = json->val.string.val;
-	int			length = json->val.string.len;
-
 	if (length == 0)
 		return "must not be empty";
-	if (pg_mbstrlen_with_len(name, length) > key->max)
-		return psprintf("must have at most " INT64_FORMAT " characters", key->max);
+	if (pg_mbstrlen_with_len(name, length) > max_chars)
+		return psprintf("must have at most " INT64_FORMAT " characters", max_chars);
 	if (name[0] == ' ' || name[length - 1] == ' ')
 		return "must not begin or end with a space";
 	if (has_unprintable(name, length))
 		return "must not hold control characters";
-	if (key->forbidden != '\0' && memchr(name, key->forbidden, length) != NULL)
-		return psprintf("must not hold \"%c\"", key->forbidden);
+	if (forbidden != '\0' && memchr(name, forbidden, length) != NULL)
+		return psprintf("must not hold \"%c\"", forbidden);
 	return NULL;
 }
 

@@ -389,6 +389,30 @@ module TaskerCore
 
     # @!endgroup
 
+    # @!group Access
+
+    # @!method grant_access(role, access, namespaces: nil)
+    #   @param role [String] a role of the server
+    #   @param access [String] producer, worker, reader, operator or admin
+    #   @return [Boolean] false when the role had it already
+    #   @raise [InvalidArgument]
+    function :grant_access, "role regrole, access text, namespaces text[]?", :value
+
+    # @!method revoke_access(role, access, namespaces: nil)
+    #   @return [Boolean] false when the role did not have it
+    #   @raise [InvalidArgument]
+    function :revoke_access, "role regrole, access text, namespaces text[]?", :value
+
+    # @!method list_access
+    #   @return [Array<AccessGrant>]
+    function :list_access, "", [AccessGrant]
+
+    # @!method function_access
+    #   @return [Array<FunctionAccess>]
+    function :function_access, "", [FunctionAccess]
+
+    # @!endgroup
+
     private
 
     def invoke(name, required, optional)

@@ -135,6 +135,12 @@ module TaskerCore
   # Row of verify_task and verify_all.
   Violation = Value.define(:task_id, :workflow_step_id, :violation)
 
+  # Row of list_access; namespaces are nil where the grant is not limited.
+  AccessGrant = Value.define(:role_name, :access, :namespaces, :effective, :granted_at, :granted_by)
+
+  # Row of function_access.
+  FunctionAccess = Value.define(:function_name, :accesses, :namespaces)
+
   # A step in this worker's hands: everything needed to run it.
   Claim = Value.define(
     :workflow_step_id, :task_id, :claim_token, :attempt, :max_attempts, :namespace, :task_name,

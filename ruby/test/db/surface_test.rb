@@ -147,6 +147,19 @@ class SurfaceTest < DatabaseTest
                                    .map(&:task_name)
   end
 
+  def test_access
+    role = "tasker_surface_test_#{Process.pid}"
+    connection.query("CREATE ROLE #{role}")
+    assert client.grant_access(role, "worker", namespaces: [namespace])
+    grant = client.list_access.find { |row| row.role_name == role }
+    assert_equal ["worker", [namespace], true], [grant.access, grant.namespaces, grant.effective]
+    assert_equal [%w[worker admin]], client.function_access.select { |row| row.function_name == "claim_steps" }.map(&:accesses)
+    assert client.revoke_access(role, "worker")
+    refute client.revoke_access(role, "worker")
+  ensure
+    connection.query("DROP ROLE IF EXISTS #{role}")
+  end
+
   def test_validate_json_schema
     faults = client.validate_json_schema({ type: "object", required: ["a"] }, {})
     assert_equal 1, faults.size
