@@ -998,12 +998,20 @@ COMMENT ON FUNCTION tasker.library_version() IS
 	'version of the loaded library; equals that of the extension unless one of the two was upgraded alone';
 
 -- ---------------------------------------------------------------------------
--- Views for people and programs.
+-- Views for people and programs.  They read with the owner's rights, and show each
+-- reader the namespaces he was granted: security_barrier, so that no condition of a
+-- query sees a row before that is decided.
 -- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.sees_namespace(namespace_id int) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_sees_namespace' LANGUAGE C STABLE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION tasker.sees_namespace(int) IS
+	'whether the caller may read what belongs to a namespace; the filter of the views. Errors: 42501 no access to read';
 
 -- Every step of every task, whether it has a row or not.  Conditions on task_id
 -- reach the indexes of all four tables.
-CREATE VIEW tasker.workflow_steps AS
+CREATE VIEW tasker.workflow_steps WITH (security_barrier) AS
 SELECT t.task_id,
 	t.task_id * 1000000 + s.step_no AS workflow_step_id,
 	s.step_no,
@@ -1063,12 +1071,13 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
 	SELECT f.error FROM tasker.step_attempts f
 	WHERE f.task_id = t.task_id AND f.step_no = s.step_no AND f.shard_key = t.shard_key AND f.error IS NOT NULL
-	ORDER BY f.attempt_no DESC LIMIT 1) e ON true;
+	ORDER BY f.attempt_no DESC LIMIT 1) e ON true
+WHERE tasker.sees_namespace(n.namespace_id);
 
 COMMENT ON VIEW tasker.workflow_steps IS 'every step of every task with its present state; filter by task_id';
 
 -- Parents and children of every step of every task.
-CREATE VIEW tasker.workflow_step_edges AS
+CREATE VIEW tasker.workflow_step_edges WITH (security_barrier) AS
 SELECT t.task_id,
 	t.task_id * 1000000 + e.from_step_no AS from_step_id,
 	t.task_id * 1000000 + e.to_step_no AS to_step_id,
@@ -1077,11 +1086,13 @@ SELECT t.task_id,
 FROM tasker.tasks t
 JOIN tasker.named_step_edges e ON e.named_task_id = t.named_task_id
 JOIN tasker.named_steps f ON f.named_task_id = e.named_task_id AND f.step_no = e.from_step_no
-JOIN tasker.named_steps s ON s.named_task_id = e.named_task_id AND s.step_no = e.to_step_no;
+JOIN tasker.named_steps s ON s.named_task_id = e.named_task_id AND s.step_no = e.to_step_no
+JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
+WHERE tasker.sees_namespace(n.namespace_id);
 
 COMMENT ON VIEW tasker.workflow_step_edges IS 'which step of a task waits for which: to_step_id depends on from_step_id; filter by task_id';
 
-CREATE VIEW tasker.step_dag_relationships AS
+CREATE VIEW tasker.step_dag_relationships WITH (security_barrier) AS
 SELECT t.task_id * 1000000 + s.step_no AS workflow_step_id,
 	t.task_id,
 	s.named_step_id,
@@ -1102,7 +1113,8 @@ CROSS JOIN LATERAL (SELECT ARRAY(
 CROSS JOIN LATERAL (SELECT ARRAY(
 	SELECT t.task_id * 1000000 + e.to_step_no FROM tasker.named_step_edges e
 	WHERE e.named_task_id = s.named_task_id AND e.from_step_no = s.step_no
-	ORDER BY e.to_step_no) AS ids OFFSET 0) c;
+	ORDER BY e.to_step_no) AS ids OFFSET 0) c
+WHERE tasker.sees_namespace((SELECT n.namespace_id FROM tasker.named_tasks n WHERE n.named_task_id = t.named_task_id));
 
 COMMENT ON VIEW tasker.step_dag_relationships IS 'the place of every step in the graph of its task; filter by task_id';
 
@@ -1111,7 +1123,7 @@ COMMENT ON VIEW tasker.step_dag_relationships IS 'the place of every step in the
 -- is live.  A task that is cancelled, or fails fast, takes along, with one record,
 -- whatever has not ended.  Of events at one place in the history the order is: the claim, its
 -- end, then moves.
-CREATE VIEW tasker.workflow_step_transitions AS
+CREATE VIEW tasker.workflow_step_transitions WITH (security_barrier) AS
 SELECT h.task_id,
 	h.task_id * 1000000 + h.step_no AS workflow_step_id,
 	(SELECT s.name FROM tasker.tasks t
@@ -1159,7 +1171,9 @@ FROM (
 			ORDER BY x.transition_id DESC LIMIT 1) r
 		WHERE t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast')) e
 	WINDOW history AS (PARTITION BY e.task_id, e.step_no ORDER BY e.place, e.move_id, e.ordinal)) h
-WHERE NOT (h.of_task AND h.from_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually'));
+WHERE NOT (h.of_task AND h.from_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually'))
+	AND tasker.sees_namespace((SELECT n.namespace_id FROM tasker.tasks t
+		JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id WHERE t.task_id = h.task_id));
 
 COMMENT ON VIEW tasker.workflow_step_transitions IS 'every change of every step''s state, with who (a worker, or a role) and why; transition_no counts per step, from 1, in the order in which they happened; filter by task_id';
 
@@ -1235,6 +1249,28 @@ ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.dead_letter_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.domain_event_id_seq OWNER TO @extowner@;
+
+-- Nobody but the owner sees a row, not even who was given SELECT by hand.  There are no
+-- policies: pg_dump would dump those of an extension, and a restore meet its own.  Not
+-- forced, so that the owner can dump.  dead_letters is read by readers of all namespaces.
+ALTER TABLE tasker.settings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.access_grants ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.task_namespaces ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.named_tasks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.named_steps ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.named_step_edges ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.lanes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.event_epochs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.tasks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.step_queue ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.step_attempts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.step_moves ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.task_transitions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.task_pauses ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.idempotency_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.maintenance ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.domain_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.workers ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tasker FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tasker TO @extowner@ WITH GRANT OPTION;

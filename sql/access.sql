@@ -89,6 +89,10 @@ SELECT tasker.grant_access('regress_tasker_a', 'worker', ARRAY[repeat('a', 129)]
 SELECT tasker.grant_access('regress_tasker_a', 'worker', ARRAY['']);
 SELECT * FROM pg_temp.grants();
 
+-- every table refuses whom somebody gave SELECT by hand
+SELECT relname FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND NOT relrowsecurity AND relname <> 'dead_letters' ORDER BY 1;
+SELECT relname FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relforcerowsecurity;
+
 -- names that need quotes
 CREATE ROLE "regress tasker ""x"" '); DROP TABLE tasker.tasks; --";
 SELECT tasker.grant_access(oid, 'producer', ARRAY['name "with" ''quotes''; --']) FROM pg_roles WHERE rolname LIKE 'regress tasker%';
@@ -218,6 +222,13 @@ SELECT DISTINCT namespace FROM tasker.get_next_ready_tasks(100);
 SELECT count(*) > 0 AS events, count(*) FILTER (WHERE task_id = :b OR name = 'acc.event') AS others FROM tasker.read_events(max_events => 10000);
 SELECT count(*) AS all_of_his, bool_and(task_id = ANY (ARRAY(SELECT task_id FROM tasker.list_tasks()))) AS his FROM tasker.read_events(max_events => 2);
 SELECT DISTINCT namespace_name FROM tasker.get_slowest_tasks(namespace => 'acc_a');
+-- views, without their rights on tables; not through a condition that looks before the filter does
+CREATE FUNCTION pg_temp.peep(id bigint) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN IF id IS NOT NULL AND id NOT IN (SELECT task_id FROM tasker.list_tasks()) THEN RAISE NOTICE 'saw one'; END IF; RETURN true; END $$;
+SELECT count(*) > 0 AS own, count(*) FILTER (WHERE task_id NOT IN (SELECT task_id FROM tasker.list_tasks())) AS others FROM tasker.workflow_steps WHERE pg_temp.peep(task_id);
+SELECT count(*) > 0 AS own, count(*) FILTER (WHERE task_id NOT IN (SELECT task_id FROM tasker.list_tasks())) AS others FROM tasker.step_dag_relationships WHERE pg_temp.peep(task_id);
+SELECT count(*) > 0 AS own, count(*) FILTER (WHERE task_id NOT IN (SELECT task_id FROM tasker.list_tasks())) AS others FROM tasker.workflow_step_transitions WHERE pg_temp.peep(task_id);
+SELECT count(*) AS others FROM tasker.workflow_step_edges WHERE pg_temp.peep(task_id);
+SELECT count(*) FROM tasker.workflow_steps WHERE task_id = :b;
 -- as unknown as what does not exist, and nothing is done
 CREATE FUNCTION pg_temp.refusal(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -271,6 +282,10 @@ SELECT tasker.get_system_health_counts();
 SELECT tasker.get_analytics_metrics();
 SELECT tasker.detect_stale_tasks();
 SELECT tasker.run_maintenance();
+-- tables, and what shows all namespaces
+SELECT count(*) FROM tasker.dead_letters;
+SELECT count(*) FROM tasker.tasks;
+SELECT count(*) FROM tasker.access_grants;
 \set VERBOSITY default
 RESET ROLE;
 SELECT count(*) AS created FROM tasker.list_tasks('{"namespace": "acc_b"}');
@@ -282,6 +297,8 @@ SELECT count(*) AS moves FROM tasker.step_moves WHERE task_id = :b;
 SELECT tasker.grant_access('regress_tasker_a', 'reader');
 SET ROLE regress_tasker_a;
 SELECT tasker.get_task(:b) #>> '{task,namespace}' AS namespace;
+SELECT count(*) FROM tasker.workflow_steps WHERE task_id = :b;
+SELECT state FROM tasker.dead_letters WHERE task_id = :b;
 \set VERBOSITY sqlstate
 SELECT tasker.cancel_task(:b);
 SELECT tasker.complete_step(:bs, :bt, '1');

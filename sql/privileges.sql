@@ -67,7 +67,7 @@ SELECT execution_status FROM tasker.get_task_execution_context(:t);
 SELECT count(*) AS violations FROM tasker.verify_task(:t);
 \set VERBOSITY sqlstate
 SELECT * FROM tasker.tasks;
-SELECT * FROM tasker.workflow_steps;
+SELECT * FROM tasker.step_queue;
 UPDATE tasker.tasks SET state = 'complete';
 \set VERBOSITY default
 SELECT current_user, session_user;

@@ -19,6 +19,7 @@ PG_FUNCTION_INFO_V1(tasker_grant_access);
 PG_FUNCTION_INFO_V1(tasker_revoke_access);
 PG_FUNCTION_INFO_V1(tasker_list_access);
 PG_FUNCTION_INFO_V1(tasker_function_access);
+PG_FUNCTION_INFO_V1(tasker_sees_namespace);
 
 static TcAccessChange
 read_change(FunctionCallInfo fcinfo)
@@ -127,4 +128,43 @@ tasker_function_access(PG_FUNCTION_ARGS)
 		tc_emit_row(&emit);
 	}
 	PG_RETURN_NULL();
+}
+
+/* ---- the filter of the views --------------------------------------------- */
+
+/* What a query may see, found at its first row. */
+typedef struct Sight
+{
+	int			n;				/* -1 = everything */
+	int32	   *namespace_ids;
+} Sight;
+
+static Sight *
+look_up_sight(FunctionCallInfo fcinfo)
+{
+	MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	Sight	   *sight = palloc0(sizeof(Sight));
+
+	tc_session_begin(fcinfo);
+	sight->n = tc_scope_namespace_ids(&sight->namespace_ids);
+	tc_session_end();
+	MemoryContextSwitchTo(old);
+	return sight;
+}
+
+Datum
+tasker_sees_namespace(PG_FUNCTION_ARGS)
+{
+	Sight	   *sight = fcinfo->flinfo->fn_extra;
+
+	if (sight == NULL)
+		fcinfo->flinfo->fn_extra = sight = look_up_sight(fcinfo);
+	if (sight->n < 0)
+		PG_RETURN_BOOL(true);
+	for (int i = 0; i < sight->n; i++)
+	{
+		if (!PG_ARGISNULL(0) && sight->namespace_ids[i] == PG_GETARG_INT32(0))
+			PG_RETURN_BOOL(true);
+	}
+	PG_RETURN_BOOL(false);
 }

@@ -56,13 +56,14 @@ extern const TcFunctionAccess *tc_access_functions(int *n);
 extern const TcFunctionAccess *tc_access_of_function(const char *function_name);
 
 /*
- * The views and tables that readers (operators and admins too) may select from.
- * What of a table they may not see is a column.
+ * The views and tables that readers (operators and admins too) may select from.  Views
+ * show a reader his namespaces; a table shows everything, so that it takes a grant
+ * without a limit.
  */
 typedef struct TcReadableRelation
 {
 	const char *relation_name;
-	const char *withheld;		/* NULL = nothing */
+	bool		by_namespace;
 } TcReadableRelation;
 
 #define TC_READING_ACCESSES ((TcAccessSet) (1 << TC_ACCESS_READER | 1 << TC_ACCESS_OPERATOR | 1 << TC_ACCESS_ADMIN))

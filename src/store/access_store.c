@@ -339,20 +339,22 @@ tc_scope_has_namespace(const char *namespace_name)
 	return false;
 }
 
-bool
-tc_scope_has_namespace_id(int32 namespace_id)
+int
+tc_scope_namespace_ids(int32 **ids)
 {
 	const TcScope *scope = tc_session_scope();
+	int			n = 0;
 
 	if (!scope->limited)
-		return true;
+		return -1;
+	*ids = MemoryContextAlloc(tc_session_caller_context(), sizeof(int32) * Max(scope->rights->n, 1));
 	for (int i = 0; i < scope->rights->n; i++)
 	{
 		if ((scope->rights->namespaces[i].accesses & scope->accesses) != 0 &&
-			scope->rights->namespaces[i].namespace_id == namespace_id)
-			return true;
+			scope->rights->namespaces[i].namespace_id != 0)
+			(*ids)[n++] = scope->rights->namespaces[i].namespace_id;
 	}
-	return false;
+	return n;
 }
 
 void
@@ -451,7 +453,7 @@ run_command(const char *command)
 }
 
 static TcPlan plan_accesses = {
-	.sql = "SELECT DISTINCT access FROM tasker.access_grants WHERE role_name = $1",
+	.sql = "SELECT access, namespaces IS NULL FROM tasker.access_grants WHERE role_name = $1",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 1,
@@ -459,17 +461,21 @@ static TcPlan plan_accesses = {
 };
 
 static TcAccessSet
-accesses_granted(const char *role)
+accesses_granted(const char *role, TcAccessSet *everywhere)
 {
 	Datum		values[1] = {CStringGetTextDatum(role)};
 	uint64		rows = tc_plan_run(&plan_accesses, values, NULL);
 	TcAccessSet set = 0;
 	TcAccess	access;
 
+	*everywhere = 0;
 	for (uint64 row = 0; row < rows; row++)
 	{
-		if (tc_access_parse(tc_row_text(row, 1), &access))
-			set |= 1 << access;
+		if (!tc_access_parse(tc_row_text(row, 1), &access))
+			continue;
+		set |= 1 << access;
+		if (tc_row_bool(row, 2))
+			*everywhere |= 1 << access;
 	}
 	return set;
 }
@@ -504,38 +510,16 @@ functions_of(TcAccessSet accesses, bool allowed)
 	return tc_row_text(0, 1);
 }
 
-/* The relation with the columns that may be read, for GRANT SELECT. */
-static TcPlan plan_columns = {
-	.sql =
-	"SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)"
-	" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid"
-	" WHERE c.relnamespace = 'tasker'::regnamespace AND c.relname = $1"
-	"  AND a.attnum > 0 AND NOT a.attisdropped AND a.attname IS DISTINCT FROM $2",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {TEXTOID, TEXTOID},
-};
-
 static void
-sync_relations(const char *role, bool readable)
+sync_relations(const char *role, bool reads, bool reads_everywhere)
 {
 	int			n;
 	const TcReadableRelation *relations = tc_access_readable(&n);
 
 	for (int i = 0; i < n; i++)
-	{
-		const char *name = relations[i].relation_name;
-		Datum		values[2];
-		char		nulls[2] = {' ', ' '};
-
-		values[0] = CStringGetTextDatum(name);
-		values[1] = tc_text_or_null(relations[i].withheld, &nulls[1]);
-		tc_plan_run(&plan_columns, values, nulls);
-		run_command(psprintf(readable ? "GRANT SELECT (%s) ON tasker.%s TO %s"
-							 : "REVOKE SELECT (%s) ON tasker.%s FROM %s",
-							 tc_row_text(0, 1), name, role));
-	}
+		run_command(psprintf(reads_everywhere || (reads && relations[i].by_namespace) ?
+							 "GRANT SELECT ON tasker.%s TO %s" : "REVOKE SELECT ON tasker.%s FROM %s",
+							 relations[i].relation_name, role));
 }
 
 /* Brings the privileges of a role in line with what it has been granted. */
@@ -543,7 +527,8 @@ static void
 sync_privileges(const char *name)
 {
 	const char *role = quote_identifier(name);
-	TcAccessSet accesses = accesses_granted(name);
+	TcAccessSet everywhere;
+	TcAccessSet accesses = accesses_granted(name, &everywhere);
 	char	   *allowed = functions_of(accesses, true);
 	char	   *denied = functions_of(accesses, false);
 
@@ -551,7 +536,8 @@ sync_privileges(const char *name)
 		run_command(psprintf("REVOKE EXECUTE ON FUNCTION %s FROM %s", denied, role));
 	if (allowed != NULL)
 		run_command(psprintf("GRANT EXECUTE ON FUNCTION %s TO %s", allowed, role));
-	sync_relations(role, (accesses & TC_READING_ACCESSES) != 0);
+	sync_relations(role, (accesses & TC_READING_ACCESSES) != 0,
+				   (everywhere & TC_READING_ACCESSES) != 0);
 	run_command(psprintf(accesses != 0 ? "GRANT USAGE ON SCHEMA tasker TO %s"
 						 : "REVOKE USAGE ON SCHEMA tasker FROM %s", role));
 	tc_cache_invalidate();

@@ -43,7 +43,6 @@ extern void tc_access_check(FunctionCallInfo fcinfo, Oid caller, Oid owner);
 
 extern bool tc_scope_is_limited(void);
 extern bool tc_scope_has_namespace(const char *namespace_name);
-extern bool tc_scope_has_namespace_id(int32 namespace_id);
 extern bool tc_scope_has_task(int64 task_id);
 
 /* Sets *own for each task of these; of none that does not exist. */
@@ -54,6 +53,9 @@ extern void tc_scope_require_namespace(const char *namespace_name);
 
 /* Refuses a call that would look at all namespaces (42501); the hint says how to ask instead. */
 extern void tc_scope_require_all(const char *hint);
+
+/* Their ids, in the caller's context, as far as they exist; -1 when the call is not limited. */
+extern int	tc_scope_namespace_ids(int32 **ids);
 
 /* The caller's namespaces as text[]; NULL when the call is not limited. */
 extern Datum tc_scope_namespaces(char *isnull);
