@@ -2,6 +2,9 @@
 
 require "optparse"
 require_relative "../tasker_core"
+require_relative "operator"
+require_relative "cli/output"
+require_relative "cli/commands"
 
 module TaskerCore
   # The command line: `tasker worker|register|check|version`.
@@ -11,6 +14,9 @@ module TaskerCore
     USAGE = 2
     EXTENSION = 3
     UNREACHABLE = 4
+    NOT_FOUND = 5
+    REFUSED = 6
+    DENIED = 7
 
     USAGE_TEXT = <<~TEXT
       Usage: tasker COMMAND [options]
@@ -20,12 +26,15 @@ module TaskerCore
         register PATH...    register template files or directories with the database
         check               test the database, the extension and the handlers
         version             print the version
+        task, step, template, events, dead-letters, health, doctor, maintenance, completion
+                            what operators use: tasker help COMMAND lists them
 
       tasker COMMAND --help lists a command's options. The database is --url, TASKER_URL,
       DATABASE_URL, or what libpq's own variables name.
 
       Exit status: 0 clean, 1 cut short or failed, 2 wrong usage or configuration,
-      3 extension missing or incompatible, 4 database unreachable at the start.
+      3 extension missing or incompatible, 4 database unreachable at the start, 5 no such task,
+      step or template, 6 its state does not allow this, 7 permission denied.
     TEXT
 
     # Ends the command with a status and a message.
@@ -49,10 +58,8 @@ module TaskerCore
         when "register" then register(arguments, out, err)
         when "check" then check(arguments, out)
         when "version", "--version", "-v" then print(out, "tasker_core #{VERSION}")
-        when "help", "--help", "-h" then print(out, USAGE_TEXT)
-        else
-          err.puts(USAGE_TEXT)
-          USAGE
+        when "help", "--help", "-h" then help(arguments, out)
+        else operate(argv.dup, out, err)
         end
       rescue Quit => e
         (e.status == OK ? out : err).puts(e.message)
@@ -65,11 +72,33 @@ module TaskerCore
         fail_with(err, EXTENSION, e.explanation)
       rescue ConnectionError => e
         fail_with(err, UNREACHABLE, e.message)
+      rescue TemplateNotFound, TaskNotFound, StepNotFound => e
+        fail_with(err, NOT_FOUND, e.explanation)
+      rescue IllegalTransition, TaskNotActive => e
+        fail_with(err, REFUSED, e.explanation)
+      rescue PermissionDenied => e
+        fail_with(err, DENIED, e.explanation)
       rescue DatabaseError => e
         fail_with(err, FORCED, e.explanation)
+      rescue Interrupt
+        130
+      rescue Errno::EPIPE
+        OK # whoever read has seen enough
       end
 
       private
+
+      def operate(arguments, out, err)
+        command = Commands.take(arguments)
+        return Commands.run(command, arguments, out) if command
+
+        err.puts(Commands.group?(arguments.first) ? "Usage: tasker #{arguments.first} ...\n\n#{Commands.summary(arguments.first)}" : USAGE_TEXT)
+        USAGE
+      end
+
+      def help(arguments, out)
+        print(out, arguments.empty? ? USAGE_TEXT : Commands.summary(arguments.first))
+      end
 
       def print(out, text)
         out.puts(text)
@@ -208,3 +237,11 @@ module TaskerCore
     end
   end
 end
+
+require_relative "cli/task_commands"
+require_relative "cli/watch"
+require_relative "cli/step_commands"
+require_relative "cli/template_commands"
+require_relative "cli/system_commands"
+require_relative "cli/doctor"
+require_relative "cli/completion"

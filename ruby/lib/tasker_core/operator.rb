@@ -1,0 +1,181 @@
+# frozen_string_literal: true
+
+module TaskerCore
+  # What people do to tasks, and what they ask about them: the part that the command line, the
+  # dashboard and the metrics share. Rows are Hashes with the names of the SQL columns.
+  class Operator
+    # A past run counts for an estimate when it is among so many newest tasks of the template.
+    PAST_RUNS = 200
+    # History is read from its newest end, at most so many rows.
+    HISTORY_ROWS = 20_000
+
+    # @return [Client]
+    attr_reader :client
+
+    # @param client [Client]
+    def initialize(client)
+      @client = client
+    end
+
+    # @return [Connection]
+    def connection = client.connection
+
+    # Calls a function of the extension; arguments that are nil are left out, but results: nil is JSON null.
+    # @return [Array<Hash>]
+    def rows(function, **arguments)
+      connection.call(function, **arguments.reject { |name, value| value.nil? && name != :results })
+    end
+
+    # @return the only column of the only row
+    def scalar(function, **arguments) = rows(function, **arguments).first.each_value.first
+
+    # @!group Tasks and steps
+
+    # @return [Hash] get_task: task, steps, progress
+    # @raise [TaskNotFound]
+    def task(task_id) = scalar(:get_task, task_id: task_id)
+
+    # @return [Hash] get_step
+    # @raise [StepNotFound]
+    def step(workflow_step_id) = scalar(:get_step, workflow_step_id: workflow_step_id)
+
+    # @return [Array<Hash>] reason and detail, the most decisive first
+    def explain(workflow_step_id) = rows(:explain_step, workflow_step_id: workflow_step_id)
+
+    # @param filters [Hash] of list_tasks
+    def tasks(filters = {}, max_tasks: 50, before_task_id: nil)
+      rows(:list_tasks, filters: filters, max_tasks: max_tasks, before_task_id: before_task_id)
+    end
+
+    # A step by its id, or by its task and name: "42000003", "42:charge".
+    # @return [Integer]
+    # @raise [StepNotFound]
+    def step_id(text)
+      return Integer(text, 10) if text.match?(/\A\d+\z/)
+
+      task_id, name = text.split(":", 2)
+      raise InvalidArgument, "no step: #{text.inspect}; give an id, or TASK:NAME" unless name && task_id.match?(/\A\d+\z/)
+
+      step = task(Integer(task_id, 10)).fetch("steps").find { |candidate| candidate.fetch("name") == name }
+      step&.fetch("workflow_step_id") || raise(StepNotFound, "task #{task_id} has no step #{name.inspect}")
+    end
+
+    # How long runs of the same template took that are complete: seconds, ascending.
+    # @return [Array<Float>]
+    def past_durations(task_id)
+      connection.query(<<~SQL, [task_id.to_s, PAST_RUNS.to_s]).map { |row| row.fetch(:seconds) }.sort
+        SELECT extract(epoch FROM r.finished_at - greatest(r.created_at, r.run_at))::float8 AS seconds
+        FROM tasker.tasks t
+        CROSS JOIN LATERAL (
+          SELECT p.state, p.created_at, p.run_at, p.finished_at FROM tasker.tasks p
+          WHERE p.named_task_id = t.named_task_id AND p.task_id <> t.task_id
+          ORDER BY p.task_id DESC LIMIT $2::int) r
+        WHERE t.task_id = $1::bigint AND r.state = 'complete'
+      SQL
+    end
+
+    # @!endgroup
+    # @!group Dead letters, workers, queues
+
+    # @param state [String, nil] pending, ...; nil for all
+    def dead_letters(state: "pending", limit: 100)
+      connection.query(<<~SQL, [state, limit.to_s])
+        SELECT d.dead_letter_id, d.task_id, d.workflow_step_id, ns.name AS namespace, n.name AS task_name,
+          s.name AS step_name, d.reason, d.state, d.created_at, d.resolved_at, d.resolved_by, d.notes, d.snapshot
+        FROM tasker.dead_letters d
+        JOIN tasker.tasks t ON t.task_id = d.task_id AND t.shard_key = d.shard_key
+        JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
+        JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id
+        LEFT JOIN tasker.named_steps s
+          ON s.named_task_id = t.named_task_id AND s.step_no = d.workflow_step_id % 1000000
+        WHERE $1::text IS NULL OR d.state = $1::text
+        ORDER BY d.dead_letter_id DESC LIMIT $2::int
+      SQL
+    end
+
+    # Workers with what each claims and how many claims it holds.
+    def workers
+      connection.query(<<~SQL)
+        SELECT w.worker_id, w.role, w.first_seen_at, w.last_seen_at,
+          w.last_seen_at > clock_timestamp() - interval '1 minute' AS live,
+          w.namespaces, w.task_names, w.queues, count(q.task_id) AS claims
+        FROM tasker.workers w
+        LEFT JOIN tasker.step_queue q ON q.worker_id = w.worker_id AND q.phase = 'c'
+        GROUP BY w.worker_id ORDER BY w.last_seen_at DESC LIMIT 500
+      SQL
+    end
+
+    # One row a namespace and queue that has live steps.
+    def queues
+      connection.query(<<~SQL)
+        SELECT ns.name AS namespace, l.queue,
+          count(*) FILTER (WHERE q.lane_id > 0 AND q.phase = 'r' AND q.visible_at <= clock_timestamp()) AS ready,
+          count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at > clock_timestamp()) AS claimed,
+          count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= clock_timestamp()) AS lease_expired,
+          count(*) FILTER (WHERE q.phase = 'r' AND q.visible_at > clock_timestamp()) AS later,
+          count(*) FILTER (WHERE q.phase = 'w') AS waiting,
+          count(*) FILTER (WHERE q.lane_id < 0 AND q.phase = 'r') AS paused,
+          min(q.visible_at) FILTER (WHERE q.lane_id > 0 AND q.phase = 'r' AND q.visible_at <= clock_timestamp())
+            AS oldest_ready_at
+        FROM tasker.step_queue q
+        JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
+        JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id
+        JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id
+        GROUP BY ns.name, l.queue ORDER BY ns.name, l.queue
+      SQL
+    end
+
+    # @return [Hash] get_system_health_counts
+    def health = rows(:get_system_health_counts).first
+
+    # What a person has to see to, in words; empty when all is well.
+    # @param counts [Hash] of {health}
+    # @return [Array<String>]
+    def complaints(counts = health)
+      claimable = queues.sum { |queue| queue.fetch(:ready) + queue.fetch(:lease_expired) }
+      letters = counts.fetch(:dead_letters_pending)
+      [(claimable.positive? && counts.fetch(:workers_alive).zero? &&
+        "#{claimable} steps can be claimed and no worker is alive: start workers"),
+       (letters.positive? && "#{letters} dead letters wait for a person: tasker dead-letters")].select(&:itself)
+    end
+
+    # @return [Array<Hash>] list_task_templates
+    def templates(namespace: nil) = rows(:list_task_templates, namespace: namespace)
+
+    # @!endgroup
+    # @!group History
+
+    # Attempts that ended, in slices of time: how many, how they ended, and how long they took.
+    # @param seconds [Integer] how far back
+    # @param slices [Integer]
+    # @return [Array<Hash>] from the oldest: started_at, completed, failed, median, p95 (seconds)
+    def attempts_over_time(seconds: 3600, slices: 60)
+      connection.query(<<~SQL, [seconds.to_s, slices.to_s, HISTORY_ROWS.to_s])
+        WITH range AS (
+          SELECT clock_timestamp() AS till, make_interval(secs => $1::int::float8 / $2::int) AS slice),
+        ended AS MATERIALIZED (
+          SELECT a.outcome, a.claimed_at, a.finished_at FROM tasker.step_attempts a
+          ORDER BY a.event_xact DESC, a.event_seq DESC LIMIT $3::int)
+        SELECT r.till - s.n * r.slice AS started_at,
+          count(e.outcome) FILTER (WHERE e.outcome = 'completed') AS completed,
+          count(e.outcome) FILTER (WHERE e.outcome <> 'completed') AS failed,
+          percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM e.finished_at - e.claimed_at)::float8) AS median,
+          percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM e.finished_at - e.claimed_at)::float8) AS p95
+        FROM range r
+        CROSS JOIN generate_series($2::int, 1, -1) AS s (n)
+        LEFT JOIN ended e ON e.finished_at >= r.till - s.n * r.slice AND e.finished_at < r.till - (s.n - 1) * r.slice
+        GROUP BY r.till, r.slice, s.n ORDER BY s.n DESC
+      SQL
+    end
+
+    # @return [Array<Hash>] read_events
+    def events(after: nil, max_events: 100, pattern: nil)
+      rows(:read_events, after: after, max_events: max_events, pattern: pattern)
+    end
+
+    # @return [String, nil] the cursor of a reader that has read everything
+    def newest_cursor = rows(:events_lag).first&.fetch(:head)
+
+    # @!endgroup
+  end
+end
