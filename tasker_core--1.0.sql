@@ -1118,6 +1118,72 @@ WHERE tasker.sees_namespace((SELECT n.namespace_id FROM tasker.named_tasks n WHE
 
 COMMENT ON VIEW tasker.step_dag_relationships IS 'the place of every step in the graph of its task; filter by task_id';
 
+-- A row a template, for whoever has only SQL.  Reads what is live, and the newest end of the history: its cost does not
+-- grow with what has happened.
+CREATE VIEW tasker.stats AS
+WITH moment AS MATERIALIZED (
+	SELECT clock_timestamp() AS now),
+live AS (
+	SELECT l.named_task_id,
+		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS ready,
+		count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
+		count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
+		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at > m.now) AS later,
+		count(*) FILTER (WHERE q.phase = 'w') AS waiting,
+		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id < 0) AS paused,
+		min(q.visible_at) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS oldest_ready_at
+	FROM tasker.step_queue q
+	JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
+	CROSS JOIN moment m
+	GROUP BY l.named_task_id),
+recent AS (
+	SELECT t.named_task_id,
+		count(*) FILTER (WHERE a.outcome = 'completed') AS completed,
+		count(*) FILTER (WHERE a.outcome <> 'completed') AS failed,
+		avg(extract(epoch FROM a.finished_at - a.claimed_at)) FILTER (WHERE a.outcome = 'completed') AS seconds
+	FROM (SELECT h.task_id, h.shard_key, h.outcome, h.claimed_at, h.finished_at FROM tasker.step_attempts h
+		ORDER BY h.event_xact DESC, h.event_seq DESC LIMIT 10000) a
+	JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key
+	CROSS JOIN moment m
+	WHERE a.finished_at > m.now - interval '5 minutes'
+	GROUP BY t.named_task_id),
+letters AS (
+	SELECT t.named_task_id, count(*) AS pending
+	FROM tasker.dead_letters d
+	JOIN tasker.tasks t ON t.task_id = d.task_id AND t.shard_key = d.shard_key
+	WHERE d.state = 'pending'
+	GROUP BY t.named_task_id)
+SELECT s.name AS namespace, n.name, n.version,
+	coalesce(l.ready, 0) AS ready,
+	coalesce(l.in_progress, 0) AS in_progress,
+	coalesce(l.lease_expired, 0) AS lease_expired,
+	coalesce(l.later, 0) AS later,
+	coalesce(l.waiting, 0) AS waiting,
+	coalesce(l.paused, 0) AS paused,
+	l.oldest_ready_at,
+	extract(epoch FROM m.now - l.oldest_ready_at)::float8 AS oldest_ready_age_seconds,
+	coalesce(d.pending, 0) AS dead_letters,
+	coalesce(r.completed, 0) AS completed_5m,
+	coalesce(r.failed, 0) AS failed_5m,
+	r.seconds::float8 AS avg_seconds_5m
+FROM tasker.named_tasks n
+JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
+CROSS JOIN moment m
+LEFT JOIN live l ON l.named_task_id = n.named_task_id
+LEFT JOIN recent r ON r.named_task_id = n.named_task_id
+LEFT JOIN letters d ON d.named_task_id = n.named_task_id;
+COMMENT ON VIEW tasker.stats IS 'what is going on, a row a template version. Reads live steps, pending dead letters and the newest 10,000 attempts';
+COMMENT ON COLUMN tasker.stats.ready IS 'steps that can be claimed now';
+COMMENT ON COLUMN tasker.stats.in_progress IS 'steps in the hands of workers';
+COMMENT ON COLUMN tasker.stats.lease_expired IS 'those of them whose lease ran out and that nobody has taken since';
+COMMENT ON COLUMN tasker.stats.later IS 'steps that wait for a time: a retry, a delay or run_at';
+COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents; steps with one parent have no row before that one ends';
+COMMENT ON COLUMN tasker.stats.paused IS 'steps of paused tasks that could be claimed or wait for a time';
+COMMENT ON COLUMN tasker.stats.dead_letters IS 'tasks that wait for a person';
+COMMENT ON COLUMN tasker.stats.completed_5m IS 'attempts that completed in the last five minutes, among the newest 10,000';
+COMMENT ON COLUMN tasker.stats.failed_5m IS 'attempts that failed or lost their lease in the last five minutes, among the newest 10,000';
+COMMENT ON COLUMN tasker.stats.avg_seconds_5m IS 'average seconds from claim to end of those that completed';
+
 -- What happened to every step, from the tables of history.  A claim is not
 -- written down by itself: it is in the attempt or the move that ended it, or it
 -- is live.  A task that is cancelled, or fails fast, takes along, with one record,
@@ -1239,6 +1305,7 @@ ALTER VIEW tasker.workflow_steps OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_step_edges OWNER TO @extowner@;
 ALTER VIEW tasker.step_dag_relationships OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_step_transitions OWNER TO @extowner@;
+ALTER VIEW tasker.stats OWNER TO @extowner@;
 ALTER SEQUENCE tasker.namespace_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_step_id_seq OWNER TO @extowner@;

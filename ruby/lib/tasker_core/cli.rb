@@ -26,7 +26,8 @@ module TaskerCore
         register PATH...    register template files or directories with the database
         check               test the database, the extension and the handlers
         version             print the version
-        task, step, template, events, dead-letters, health, doctor, maintenance, completion
+        task, step, template, events, dead-letters, health, doctor, maintenance, dashboard,
+        completion         
                             what operators use: tasker help COMMAND lists them
 
       tasker COMMAND --help lists a command's options. The database is --url, TASKER_URL,
@@ -244,4 +245,5 @@ require_relative "cli/step_commands"
 require_relative "cli/template_commands"
 require_relative "cli/system_commands"
 require_relative "cli/doctor"
+require_relative "cli/dashboard_command"
 require_relative "cli/completion"

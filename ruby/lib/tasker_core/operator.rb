@@ -125,6 +125,18 @@ module TaskerCore
       SQL
     end
 
+    # @return [Array<Hash>] rows of the view tasker.stats
+    def stats = connection.query("SELECT * FROM tasker.stats ORDER BY namespace, name, version")
+
+    # @return [Hash] workers_alive, events_lag (seconds), notification_queue (0 to 1)
+    def server_gauges
+      connection.query(<<~SQL).first
+        SELECT (SELECT count(*) FROM tasker.workers WHERE last_seen_at > clock_timestamp() - interval '2 minutes') AS workers_alive,
+          (SELECT coalesce(extract(epoch FROM clock_timestamp() - oldest_waiting_at), 0)::float8 FROM tasker.events_lag()) AS events_lag,
+          pg_notification_queue_usage() AS notification_queue
+      SQL
+    end
+
     # @return [Hash] get_system_health_counts
     def health = rows(:get_system_health_counts).first
 
@@ -135,8 +147,8 @@ module TaskerCore
       claimable = queues.sum { |queue| queue.fetch(:ready) + queue.fetch(:lease_expired) }
       letters = counts.fetch(:dead_letters_pending)
       [(claimable.positive? && counts.fetch(:workers_alive).zero? &&
-        "#{claimable} steps can be claimed and no worker is alive: start workers"),
-       (letters.positive? && "#{letters} dead letters wait for a person: tasker dead-letters")].select(&:itself)
+        "#{claimable} #{claimable == 1 ? "step" : "steps"} can be claimed and no worker is alive: start workers"),
+       (letters.positive? && "#{letters} #{letters == 1 ? "dead letter waits" : "dead letters wait"} for a person: tasker dead-letters")].select(&:itself)
     end
 
     # @return [Array<Hash>] list_task_templates
@@ -171,6 +183,19 @@ module TaskerCore
     # @return [Array<Hash>] read_events
     def events(after: nil, max_events: 100, pattern: nil)
       rows(:read_events, after: after, max_events: max_events, pattern: pattern)
+    end
+
+    # Text that changes when something happens: to one task, or to any.
+    # @return [String]
+    def fingerprint(task_id = nil)
+      sql = task_id ? <<~OF_A_TASK : <<~OF_ALL
+        SELECT md5(string_agg(concat_ws(' ', s.step_no, s.state, s.attempts, s.worker_id, t.state, t.paused_at), ',' ORDER BY s.step_no))
+        FROM tasker.workflow_steps s JOIN tasker.tasks t ON t.task_id = s.task_id WHERE s.task_id = $1::bigint
+      OF_A_TASK
+        SELECT md5(concat_ws(' ', (SELECT head FROM tasker.events_lag()), (SELECT count(*) FROM tasker.workers),
+          (SELECT count(*) FROM tasker.step_queue WHERE phase = 'c')))
+      OF_ALL
+      connection.query(sql, [task_id].compact.map(&:to_s)).first.each_value.first.to_s
     end
 
     # @return [String, nil] the cursor of a reader that has read everything

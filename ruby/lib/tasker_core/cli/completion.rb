@@ -9,7 +9,6 @@ module TaskerCore
                                 --shutdown-timeout --max-steps --register --no-register --log-level --log-format
                                 --require --url --help],
                  "register" => %w[--env --url --help], "check" => %w[--require --url --help],
-                 "dashboard" => %w[--bind --port --operator --url --help],
                  "version" => [], "help" => [] }.freeze
 
       class << self

@@ -58,11 +58,13 @@ module TaskerCore
         terminal? && colour.positive? ? "\e[#{colour}m#{text}\e[0m" : text
       end
 
+      def flush = (@io.flush if @io.respond_to?(:flush))
+
       # Draws over what was drawn before, on a terminal.
       def redraw(text, lines_before)
         @io.print("\e[#{lines_before}A\e[J") if terminal? && lines_before.positive?
         @io.puts(text)
-        @io.flush if @io.respond_to?(:flush)
+        flush
       end
 
       # @return [String] a value for people, on one line

@@ -1,0 +1,39 @@
+-- tasker.stats: a row a template version, counted from what is live and the newest history.
+SET client_min_messages = warning;
+SELECT FROM tasker.register_task_template('{"name": "counted", "namespace": "stats", "version": "1.0.0", "steps": [
+	{"name": "a"}, {"name": "b"}, {"name": "join", "depends_on": ["a", "b"], "retry": {"max_attempts": 1}}]}');
+SELECT FROM tasker.register_task_template('{"name": "idle", "namespace": "stats", "steps": [{"name": "only"}]}');
+CREATE VIEW counted AS
+SELECT name, ready, in_progress, lease_expired, later, waiting, paused, dead_letters, completed_5m, failed_5m,
+	oldest_ready_at IS NOT NULL AS has_oldest, oldest_ready_age_seconds >= 0 AS ages, avg_seconds_5m >= 0 AS took
+FROM tasker.stats WHERE namespace = 'stats' ORDER BY name;
+
+-- nothing yet; then one task ready, one of the future, one paused
+SELECT * FROM counted;
+SELECT task_id AS one FROM tasker.create_task('counted', namespace => 'stats') \gset
+SELECT FROM tasker.create_task('counted', namespace => 'stats', run_at => now() + interval '1 day');
+SELECT tasker.pause_task(task_id) FROM tasker.create_task('counted', namespace => 'stats');
+SELECT * FROM counted;
+
+-- one claim held, one completed
+SELECT workflow_step_id AS a, claim_token AS token_a FROM tasker.claim_steps('stats-worker', task_id => :one) \gset
+SELECT workflow_step_id AS b, claim_token AS token_b FROM tasker.claim_steps('stats-worker', task_id => :one) \gset
+SELECT status FROM tasker.complete_step(:a, :token_a, '1');
+SELECT * FROM counted;
+
+-- its lease runs out; then the join fails for good and leaves a dead letter
+SET tasker_core.clock_offset = '2min';
+SELECT status FROM tasker.complete_step(:b, :token_b, '1');
+SELECT workflow_step_id AS j, claim_token AS token_j FROM tasker.claim_steps('stats-worker', task_id => :one) \gset
+SELECT task_state FROM tasker.fail_step(:j, :token_j, '{"message": "no"}');
+RESET tasker_core.clock_offset;
+SELECT * FROM counted;
+
+-- a claim whose lease is over is no longer in anybody's hands
+SELECT task_id AS two FROM tasker.create_task('idle', namespace => 'stats') \gset
+SELECT FROM tasker.claim_steps('stats-worker', task_id => :two, lease_seconds => 0.1);
+SELECT pg_sleep(0.2);
+SELECT * FROM counted WHERE name = 'idle';
+
+SELECT FROM tasker.cancel_task(:two);
+DROP VIEW counted;
