@@ -129,7 +129,7 @@ module TaskerCore
       page(request, "Step #{id}", :step, @operator.step(id), @operator.explain(id))
     end
 
-    def workers(request) = page(request, "Workers and queues", :workers, @operator.workers, @operator.queues)
+    def workers(request) = page(request, "Workers and queues", :workers, @operator.workers, @operator.queues, @operator.claiming_roles)
 
     def dead_letters(request)
       state = request.params.fetch("state", "pending")

@@ -105,6 +105,20 @@ module TaskerCore
       SQL
     end
 
+    # Roles that may claim steps, besides superusers: a worker that logs in as another one gets nothing.
+    # @return [Array<String>]
+    def claiming_roles
+      connection.query(<<~SQL).map { |row| row.fetch(:role) }
+        SELECT DISTINCT r.rolname::text AS role
+        FROM pg_catalog.pg_proc p
+        CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+        JOIN pg_catalog.pg_roles r ON pg_has_role(r.oid, a.grantee, 'USAGE') OR a.grantee = 0
+        WHERE p.pronamespace = 'tasker'::regnamespace AND p.proname = 'claim_steps' AND a.privilege_type = 'EXECUTE'
+          AND has_schema_privilege(r.oid, 'tasker', 'USAGE') AND NOT r.rolsuper
+        ORDER BY role
+      SQL
+    end
+
     # One row a namespace and queue that has live steps.
     def queues
       connection.query(<<~SQL)

@@ -21,8 +21,10 @@ module TaskerCore
         out.say("         → #{finding[:remedy]}") if finding[:remedy]
       end
 
-      def initialize(operator)
+      # @param role [String, nil] whose rights to look at; nil: those of the role that asks
+      def initialize(operator, role: nil)
         @operator = operator
+        @role = role
       end
 
       # @return [Array<Hash>] check, level, detail, remedy
@@ -62,12 +64,17 @@ module TaskerCore
       end
 
       def grants
-        row = one(<<~SQL)
-          SELECT current_user::text AS role, count(*) AS all,
-            count(*) FILTER (WHERE has_function_privilege(p.oid, 'EXECUTE')) AS allowed,
-            array_remove(array_agg(DISTINCT p.proname::text) FILTER (WHERE NOT has_function_privilege(p.oid, 'EXECUTE')), NULL) AS missing
-          FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'tasker'::regnamespace
+        row = @operator.connection.query(<<~SQL, [@role]).first
+          SELECT r.role::text AS role, has_schema_privilege(r.role, 'tasker', 'USAGE') AS schema, count(*) AS all,
+            count(*) FILTER (WHERE has_function_privilege(r.role, p.oid, 'EXECUTE')) AS allowed,
+            array_agg(DISTINCT p.proname::text) FILTER (WHERE NOT has_function_privilege(r.role, p.oid, 'EXECUTE')) AS missing
+          FROM (SELECT coalesce($1::text::name, current_user) AS role) r
+          JOIN pg_catalog.pg_proc p ON p.pronamespace = 'tasker'::regnamespace GROUP BY r.role
         SQL
+        unless row[:schema]
+          return ["problem", "role #{row[:role]} has no right to the schema tasker: whatever it calls fails",
+                  "as the owner of the extension: GRANT USAGE ON SCHEMA tasker TO the role, and EXECUTE on the functions it needs"]
+        end
         return ["ok", "role #{row[:role]} may call every function"] if row[:missing].nil? || row[:missing].empty?
 
         ["warning", "role #{row[:role]} may call #{row[:allowed]} of #{row[:all]} functions; not #{row[:missing].first(5).join(", ")}#{" ..." if row[:missing].size > 5}",

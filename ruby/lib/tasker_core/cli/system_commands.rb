@@ -56,8 +56,9 @@ module TaskerCore
       end
 
       command "doctor", "looks for what is wrong, with a remedy for each finding; exit 1 when there is a problem",
-              strict: ["--strict", nil, "warnings count as well"] do |c|
-        findings = Doctor.new(c.operator).findings
+              strict: ["--strict", nil, "warnings count as well"],
+              role: ["--role NAME", String, "whose rights to look at (the role that asks)"] do |c|
+        findings = Doctor.new(c.operator, role: c.options[:role]).findings
         c.out.json(findings)
         findings.each { |finding| Doctor.say(finding, c.out) } unless c.out.json?
         bad = findings.any? { |finding| finding[:level] == "problem" || (c.options[:strict] && finding[:level] == "warning") }

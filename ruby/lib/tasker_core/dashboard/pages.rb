@@ -78,14 +78,16 @@ module TaskerCore
               moves(step.fetch("moves"))])
       end
 
-      def workers(workers, queues)
+      def workers(workers, queues, roles)
         join([h(:section, h(:h2, "Workers", id: "workers"),
                 table("Workers", ["worker", "seen", "alive", "holds", "claims from", "role"], workers.map { |row| worker_row(row) },
                       empty: "No worker was ever seen. Start one: tasker worker -r FILE"), aria_labelledby: "workers", data_live: ""),
               h(:section, h(:h2, "Queues", id: "queues"),
                 table("Queues", ["namespace", "queue", "ready", "oldest ready since", "claimed", "lease expired", "later", "waiting", "paused"],
                       queues.map { |row| [row[:namespace], row[:queue], row[:ready], time(row[:oldest_ready_at]), row[:claimed], row[:lease_expired], row[:later], row[:waiting], row[:paused]] },
-                      empty: "No step is live."), aria_labelledby: "queues")])
+                      empty: "No step is live."), aria_labelledby: "queues"),
+              h(:section, h(:h2, "Roles that may claim", id: "roles"),
+                h(:p, roles.empty? ? "None but superusers: grant a role access before its workers can claim anything." : roles.join(", ")), aria_labelledby: "roles")])
       end
 
       def dead_letters(rows, chosen)
