@@ -114,6 +114,24 @@ install_packages() { # install_packages THING...
     die "apt could not install: ${missing[*]}. This needs the network and Debian's archive (or the packages installed beforehand)."
 }
 
+# optional_packages PACKAGE...: what some tests would like to have. They say so and are skipped without it, so nothing
+# here is an error. Only the download may take its time: a half-done installation would be worse than none.
+optional_packages() {
+  local package wanted=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+  for package in "$@"; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
+  done
+  ((${#wanted[@]})) && command -v apt-get >/dev/null || return 0
+  ((EUID == 0)) || sudo -n true 2>/dev/null || return 0
+  as_root "${apt[@]}" update >/dev/null 2>&1 || true
+  for package in "${wanted[@]}"; do
+    if as_root timeout 240 "${apt[@]}" install --download-only --no-install-recommends -y "$package" >/dev/null 2>&1; then
+      say "Installing $package ..."
+      as_root "${apt[@]}" install --no-install-recommends -y "$package" >/dev/null 2>&1 || true
+    fi
+  done
+}
+
 # without_main_cluster COMMAND...: Debian's server packages create and start a server of their own
 # when they are installed, which nobody asked for here.
 MAIN_CLUSTER_SETTING=/etc/postgresql-common/createcluster.d/tasker-core.conf

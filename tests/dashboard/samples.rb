@@ -11,7 +11,7 @@ class Samples
     { "name" => "pack", "depends_on" => %w[charge reserve] },
     { "name" => "ship", "depends_on" => %w[pack screen] }, { "name" => "notify", "depends_on" => ["ship"] }
   ] }.freeze
-  ERROR = { "class" => "Payments::Declined", "message" => "card declined by the bank <script>alert(1)</script>",
+  ERROR = { "class" => "Payments::Declined", "message" => "card declined by the bank",
             "backtrace" => ["app/payments/gateway.rb:41:in `charge'", "app/handlers/charge.rb:12:in `process'"], "error_code" => "DECLINED" }.freeze
 
   attr_reader :failed, :running

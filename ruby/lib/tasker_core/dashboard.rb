@@ -24,7 +24,8 @@ module TaskerCore
   class Dashboard
     # Names by which a browser on this machine calls it.
     LOCAL = %w[localhost 127.0.0.1 [::1]].freeze
-    ASSETS = { "style.css" => "text/css; charset=utf-8", "app.js" => "text/javascript; charset=utf-8" }.freeze
+    ASSETS = { "style.css" => "text/css; charset=utf-8", "app.js" => "text/javascript; charset=utf-8",
+               "icon.svg" => "image/svg+xml" }.freeze
     SECURITY = {
       "content-security-policy" => "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " \
                                    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

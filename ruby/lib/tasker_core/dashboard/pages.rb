@@ -127,7 +127,8 @@ module TaskerCore
 
       def head(title)
         h(:head, h(:meta, charset: "utf-8"), h(:title, "#{title} · tasker"), h(:meta, name: "viewport", content: "width=device-width, initial-scale=1"),
-          h(:meta, name: "color-scheme", content: "light dark"), h(:link, rel: "stylesheet", href: url("/assets/style.css")),
+          h(:meta, name: "color-scheme", content: "light dark"), h(:link, rel: "icon", href: url("/assets/icon.svg")),
+          h(:link, rel: "stylesheet", href: url("/assets/style.css")),
           h(:script, "", src: url("/assets/app.js"), defer: true, data_events: url("/events")))
       end
 
