@@ -5,16 +5,19 @@
 #   ruby tests/docs/snippets.rb    with TASKER_TEST_URL naming a database for it
 #
 # A block of sql is fed to psql, one after the other into one database, and stops
-# at the first error; a block of ruby is a program. A snippet whose answer the text
-# promises is listed in PROMISES with what has to be in its output.
+# at the first error; a block of ruby is a program; a block of sh stops at the first
+# command that fails, and finds the gem's `tasker`. A snippet whose answer the text
+# promises is listed in PROMISES with what has to be in its output. A link leads
+# somewhere.
 
 require "open3"
 require "tempfile"
+require "tmpdir"
 
 ROOT = File.expand_path("../..", __dir__)
 URL = ENV.fetch("TASKER_TEST_URL") { abort "TASKER_TEST_URL names no database" }
-PAGES = ["README.md", *Dir.glob("docs/*.md", base: ROOT).sort].freeze
-BLOCK = /^```(sql|ruby)\n(.*?)^```$/m
+PAGES = ["README.md", *Dir.glob("{docs/**/*,examples/workers/README}.md", base: ROOT).sort].freeze
+BLOCK = /^```(sql|ruby|sh)\n(.*?)^```$/m
 
 # [page, number of the block on it, from 1] => what its output contains
 PROMISES = {
@@ -25,6 +28,18 @@ PROMISES = {
     /^ send +\| complete \| +1 \| "sent"$/,
     /^ complete \| all_complete +\| +100\.00$/
   ],
+  ["docs/getting-started.md", 1] => [/"weigh": \{"grams": 450\}/, /^ complete$/, /\[x\] 3 ship: complete/],
+  ["docs/getting-started.md", 2] => [/ada@example.org \| psql-worker/],
+  ["docs/getting-started.md", 4] => [/waiting_for_dependencies/],
+  ["docs/guides/exactly-once.md", 1] => [/^ +70$/],
+  ["docs/guides/idempotency.md", 1] => [/\| t$/, /\| f$/],
+  ["docs/guides/idempotency.md", 2] => [/^ t$/, /^ f$/],
+  ["docs/guides/retries.md", 1] => [/4 \| +4000/, /waiting_for_retry/, /^ in_progress +\| +1$/],
+  ["docs/guides/upgrades.md", 1] => [/^ t +\| 1.0.0/, /^ f +\| 1.1.0/],
+  ["docs/dashboard.md", 3] => [/^00-4bf92f3577b34da6a3ce929d0e0e4736-\h{16}-01$/],
+  ["docs/faq.md", 1] => [/no_live_worker/],
+  ["docs/faq.md", 2] => [/no_live_worker/],
+  ["docs/operations.md", 6] => [/^ +0$/],
   ["docs/inspecting.md", 1] => [
     /^ waiting_for_dependencies \| waits for 2 of 2 parents: "charge" \(pending\), "reserve" \(pending\)/,
     /^ held_up_by +\| the work towards it is at "validate" \(pending, ready\)/,
@@ -62,18 +77,41 @@ def run_ruby(snippet)
   end
 end
 
+# The gem's command as installed would be found: by the PATH.
+BIN = Dir.mktmpdir.tap do |directory|
+  File.write(File.join(directory, "tasker"), %(#!/bin/sh\nexec "#{RbConfig.ruby}" -I "#{ROOT}/ruby/lib" "#{ROOT}/ruby/exe/tasker" "$@"\n), perm: 0o755)
+  at_exit { FileUtils.rm_rf(directory) }
+end
+
+def run_sh(snippet)
+  env = { "PATH" => "#{BIN}:#{ENV.fetch("PATH")}", "TASKER_URL" => URL, "DATABASE_URL" => URL }
+  Open3.capture2e(env, "timeout", "120", "bash", "-euo", "pipefail", stdin_data: snippet.text, chdir: ROOT)
+end
+
+# Relative links that lead nowhere, and anchors that no heading makes.
+def broken_links(page)
+  text = File.read(File.join(ROOT, page)).gsub(/^```.*?^```$/m, "")
+  text.scan(/\]\(([^)\s]+)\)/).flatten.reject { |link| link.match?(/\A[a-z]+:/) }.reject do |link|
+    path, anchor = link.split("#", 2)
+    file = path.empty? ? File.join(ROOT, page) : File.expand_path(path, File.join(ROOT, File.dirname(page)))
+    File.exist?(file) && (anchor.nil? || File.read(file).scan(/^#+ (.+)$/).flatten.any? { |head| head.downcase.gsub(/[^\w\s-]/, "").tr(" ", "-") == anchor })
+  end
+end
+
 def missing_from(output, snippet)
   PROMISES.fetch([snippet.page, snippet.number], []).reject { |pattern| output.match?(pattern) }
 end
 
 all = PAGES.flat_map { |page| snippets(page) }
 failed = all.each.with_index(1).count do |snippet, number|
-  output, status = snippet.language == "sql" ? run_sql(snippet) : run_ruby(snippet)
+  output, status = send("run_#{snippet.language}", snippet)
   missing = missing_from(output, snippet)
   good = status.success? && missing.empty?
   puts "#{"not " unless good}ok #{number} - #{snippet}"
   puts output.gsub(/^/, "# "), missing.map { |pattern| "# missing: #{pattern.inspect}" } unless good
   !good
 end
-puts "1..#{all.size}"
-exit 1 unless failed.zero? && all.any?
+broken = PAGES.flat_map { |page| broken_links(page).map { |link| "#{page}: #{link}" } }
+puts "#{"not " if broken.any?}ok #{all.size + 1} - every link leads somewhere", broken.map { |link| "# #{link}" }
+puts "1..#{all.size + 1}"
+exit 1 unless failed.zero? && all.any? && broken.empty?
