@@ -1184,6 +1184,54 @@ COMMENT ON COLUMN tasker.stats.completed_5m IS 'attempts that completed in the l
 COMMENT ON COLUMN tasker.stats.failed_5m IS 'attempts that failed or lost their lease in the last five minutes, among the newest 10,000';
 COMMENT ON COLUMN tasker.stats.avg_seconds_5m IS 'average seconds from claim to end of those that completed';
 
+-- The same by what workers choose from.
+CREATE VIEW tasker.queue_stats AS
+SELECT s.name AS namespace, l.queue,
+	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS ready,
+	count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
+	count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
+	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at > m.now) AS later,
+	count(*) FILTER (WHERE q.phase = 'w') AS waiting,
+	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id < 0) AS paused,
+	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS oldest_ready_at
+FROM (SELECT clock_timestamp() AS now OFFSET 0) m
+CROSS JOIN tasker.step_queue q
+JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
+JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id
+JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
+GROUP BY s.name, l.queue;
+COMMENT ON VIEW tasker.queue_stats IS 'live steps by namespace and queue; the columns are those of stats';
+
+CREATE VIEW tasker.worker_stats AS
+SELECT w.worker_id, w.role, w.first_seen_at, w.last_seen_at,
+	w.last_seen_at > clock_timestamp() - interval '1 minute' AS live,
+	w.namespaces, w.task_names, w.queues,
+	(SELECT count(*) FROM tasker.step_queue q WHERE q.phase = 'c' AND q.worker_id = w.worker_id) AS claims
+FROM tasker.workers w;
+COMMENT ON VIEW tasker.worker_stats IS 'workers with the filters of their last claim and the number of claims they hold';
+COMMENT ON COLUMN tasker.worker_stats.live IS 'seen in the last minute';
+
+CREATE VIEW tasker.recent_attempts AS
+SELECT a.task_id, a.task_id * 1000000 + a.step_no AS workflow_step_id, s.name AS namespace, n.name AS task_name, n.version,
+	a.outcome, a.worker_id, a.claimed_at, a.finished_at
+FROM (SELECT h.task_id, h.step_no, h.shard_key, h.outcome, h.worker_id, h.claimed_at, h.finished_at FROM tasker.step_attempts h
+	ORDER BY h.event_xact DESC, h.event_seq DESC LIMIT 20000) a
+JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key
+JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
+JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id;
+COMMENT ON VIEW tasker.recent_attempts IS 'the newest 20,000 attempts that ended, of all tasks';
+
+CREATE VIEW tasker.dead_letter_details AS
+SELECT d.dead_letter_id, d.task_id, d.workflow_step_id, s.name AS namespace, n.name AS task_name, n.version,
+	(SELECT p.name FROM tasker.named_steps p
+	WHERE p.named_task_id = t.named_task_id AND p.step_no = d.workflow_step_id % 1000000) AS step_name,
+	d.reason, d.state, d.snapshot, d.created_at, d.resolved_at, d.resolved_by, d.notes
+FROM tasker.dead_letters d
+JOIN tasker.tasks t ON t.task_id = d.task_id AND t.shard_key = d.shard_key
+JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
+JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id;
+COMMENT ON VIEW tasker.dead_letter_details IS 'dead letters with the names of what they are about';
+
 -- What happened to every step, from the tables of history.  A claim is not
 -- written down by itself: it is in the attempt or the move that ended it, or it
 -- is live.  A task that is cancelled, or fails fast, takes along, with one record,
@@ -1306,6 +1354,10 @@ ALTER VIEW tasker.workflow_step_edges OWNER TO @extowner@;
 ALTER VIEW tasker.step_dag_relationships OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_step_transitions OWNER TO @extowner@;
 ALTER VIEW tasker.stats OWNER TO @extowner@;
+ALTER VIEW tasker.queue_stats OWNER TO @extowner@;
+ALTER VIEW tasker.worker_stats OWNER TO @extowner@;
+ALTER VIEW tasker.recent_attempts OWNER TO @extowner@;
+ALTER VIEW tasker.dead_letter_details OWNER TO @extowner@;
 ALTER SEQUENCE tasker.namespace_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_step_id_seq OWNER TO @extowner@;

@@ -35,5 +35,14 @@ SELECT FROM tasker.claim_steps('stats-worker', task_id => :two, lease_seconds =>
 SELECT pg_sleep(0.2);
 SELECT * FROM counted WHERE name = 'idle';
 
+
+-- The same by queue, who works, what ended last, and what waits for a person.
+SELECT namespace, queue, ready, in_progress, lease_expired, later, waiting, paused, oldest_ready_at IS NULL AS none_ready
+FROM tasker.queue_stats WHERE namespace = 'stats';
+SELECT worker_id, live, namespaces, claims FROM tasker.worker_stats WHERE worker_id = 'stats-worker';
+SELECT workflow_step_id % 1000000 AS step_no, task_name, version, outcome, worker_id, finished_at >= claimed_at AS took
+FROM tasker.recent_attempts WHERE namespace = 'stats' ORDER BY step_no;
+SELECT task_id = :one AS same, task_name, version, step_name, reason, state FROM tasker.dead_letter_details WHERE namespace = 'stats';
+
 SELECT FROM tasker.cancel_task(:two);
 DROP VIEW counted;

@@ -4,10 +4,8 @@ module TaskerCore
   # What people do to tasks, and what they ask about them: the part that the command line, the
   # dashboard and the metrics share. Rows are Hashes with the names of the SQL columns.
   class Operator
-    # A past run counts for an estimate when it is among so many newest tasks of the template.
+    # So many past runs count for an estimate.
     PAST_RUNS = 200
-    # History is read from its newest end, at most so many rows.
-    HISTORY_ROWS = 20_000
 
     # @return [Client]
     attr_reader :client
@@ -60,18 +58,12 @@ module TaskerCore
       step&.fetch("workflow_step_id") || raise(StepNotFound, "task #{task_id} has no step #{name.inspect}")
     end
 
-    # How long runs of the same template took that are complete: seconds, ascending.
+    # How long the newest complete runs of the same template version took: seconds, ascending.
     # @return [Array<Float>]
     def past_durations(task_id)
-      connection.query(<<~SQL, [task_id.to_s, PAST_RUNS.to_s]).map { |row| row.fetch(:seconds) }.sort
-        SELECT extract(epoch FROM r.finished_at - greatest(r.created_at, r.run_at))::float8 AS seconds
-        FROM tasker.tasks t
-        CROSS JOIN LATERAL (
-          SELECT p.state, p.created_at, p.run_at, p.finished_at FROM tasker.tasks p
-          WHERE p.named_task_id = t.named_task_id AND p.task_id <> t.task_id
-          ORDER BY p.task_id DESC LIMIT $2::int) r
-        WHERE t.task_id = $1::bigint AND r.state = 'complete'
-      SQL
+      named = task(task_id).fetch("task")
+      filters = { namespace: named["namespace"], name: named["task_name"], version: named["version"], state: "complete" }
+      tasks(filters, max_tasks: PAST_RUNS).map { |row| row[:finished_at] - [row[:created_at], row[:run_at]].compact.max }.sort
     end
 
     # @!endgroup
@@ -80,30 +72,14 @@ module TaskerCore
     # @param state [String, nil] pending, ...; nil for all
     def dead_letters(state: "pending", limit: 100)
       connection.query(<<~SQL, [state, limit.to_s])
-        SELECT d.dead_letter_id, d.task_id, d.workflow_step_id, ns.name AS namespace, n.name AS task_name,
-          s.name AS step_name, d.reason, d.state, d.created_at, d.resolved_at, d.resolved_by, d.notes, d.snapshot
-        FROM tasker.dead_letters d
-        JOIN tasker.tasks t ON t.task_id = d.task_id AND t.shard_key = d.shard_key
-        JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
-        JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id
-        LEFT JOIN tasker.named_steps s
-          ON s.named_task_id = t.named_task_id AND s.step_no = d.workflow_step_id % 1000000
-        WHERE $1::text IS NULL OR d.state = $1::text
-        ORDER BY d.dead_letter_id DESC LIMIT $2::int
+        SELECT * FROM tasker.dead_letter_details
+        WHERE $1::text IS NULL OR state = $1::text
+        ORDER BY dead_letter_id DESC LIMIT $2::int
       SQL
     end
 
     # Workers with what each claims and how many claims it holds.
-    def workers
-      connection.query(<<~SQL)
-        SELECT w.worker_id, w.role, w.first_seen_at, w.last_seen_at,
-          w.last_seen_at > clock_timestamp() - interval '1 minute' AS live,
-          w.namespaces, w.task_names, w.queues, count(q.task_id) AS claims
-        FROM tasker.workers w
-        LEFT JOIN tasker.step_queue q ON q.worker_id = w.worker_id AND q.phase = 'c'
-        GROUP BY w.worker_id ORDER BY w.last_seen_at DESC LIMIT 500
-      SQL
-    end
+    def workers = connection.query("SELECT * FROM tasker.worker_stats ORDER BY last_seen_at DESC LIMIT 500")
 
     # Roles that may claim steps, besides superusers: a worker that logs in as another one gets nothing.
     # @return [Array<String>]
@@ -120,24 +96,7 @@ module TaskerCore
     end
 
     # One row a namespace and queue that has live steps.
-    def queues
-      connection.query(<<~SQL)
-        SELECT ns.name AS namespace, l.queue,
-          count(*) FILTER (WHERE q.lane_id > 0 AND q.phase = 'r' AND q.visible_at <= clock_timestamp()) AS ready,
-          count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at > clock_timestamp()) AS claimed,
-          count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= clock_timestamp()) AS lease_expired,
-          count(*) FILTER (WHERE q.phase = 'r' AND q.visible_at > clock_timestamp()) AS later,
-          count(*) FILTER (WHERE q.phase = 'w') AS waiting,
-          count(*) FILTER (WHERE q.lane_id < 0 AND q.phase = 'r') AS paused,
-          min(q.visible_at) FILTER (WHERE q.lane_id > 0 AND q.phase = 'r' AND q.visible_at <= clock_timestamp())
-            AS oldest_ready_at
-        FROM tasker.step_queue q
-        JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
-        JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id
-        JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id
-        GROUP BY ns.name, l.queue ORDER BY ns.name, l.queue
-      SQL
-    end
+    def queues = connection.query("SELECT * FROM tasker.queue_stats ORDER BY namespace, queue")
 
     # @return [Array<Hash>] rows of the view tasker.stats
     def stats = connection.query("SELECT * FROM tasker.stats ORDER BY namespace, name, version")
@@ -145,7 +104,7 @@ module TaskerCore
     # @return [Hash] workers_alive, events_lag (seconds), notification_queue (0 to 1)
     def server_gauges
       connection.query(<<~SQL).first
-        SELECT (SELECT count(*) FROM tasker.workers WHERE last_seen_at > clock_timestamp() - interval '2 minutes') AS workers_alive,
+        SELECT (SELECT count(*) FROM tasker.worker_stats WHERE last_seen_at > clock_timestamp() - interval '2 minutes') AS workers_alive,
           (SELECT coalesce(extract(epoch FROM clock_timestamp() - oldest_waiting_at), 0)::float8 FROM tasker.events_lag()) AS events_lag,
           pg_notification_queue_usage() AS notification_queue
       SQL
@@ -176,12 +135,10 @@ module TaskerCore
     # @param slices [Integer]
     # @return [Array<Hash>] from the oldest: started_at, completed, failed, median, p95 (seconds)
     def attempts_over_time(seconds: 3600, slices: 60)
-      connection.query(<<~SQL, [seconds.to_s, slices.to_s, HISTORY_ROWS.to_s])
+      connection.query(<<~SQL, [seconds.to_s, slices.to_s])
         WITH range AS (
           SELECT clock_timestamp() AS till, make_interval(secs => $1::int::float8 / $2::int) AS slice),
-        ended AS MATERIALIZED (
-          SELECT a.outcome, a.claimed_at, a.finished_at FROM tasker.step_attempts a
-          ORDER BY a.event_xact DESC, a.event_seq DESC LIMIT $3::int)
+        ended AS MATERIALIZED (SELECT a.outcome, a.claimed_at, a.finished_at FROM tasker.recent_attempts a)
         SELECT r.till - s.n * r.slice AS started_at,
           count(e.outcome) FILTER (WHERE e.outcome = 'completed') AS completed,
           count(e.outcome) FILTER (WHERE e.outcome <> 'completed') AS failed,
@@ -202,14 +159,11 @@ module TaskerCore
     # Text that changes when something happens: to one task, or to any.
     # @return [String]
     def fingerprint(task_id = nil)
-      sql = task_id ? <<~OF_A_TASK : <<~OF_ALL
-        SELECT md5(string_agg(concat_ws(' ', s.step_no, s.state, s.attempts, s.worker_id, t.state, t.paused_at), ',' ORDER BY s.step_no))
-        FROM tasker.workflow_steps s JOIN tasker.tasks t ON t.task_id = s.task_id WHERE s.task_id = $1::bigint
-      OF_A_TASK
-        SELECT md5(concat_ws(' ', (SELECT head FROM tasker.events_lag()), (SELECT count(*) FROM tasker.workers),
-          (SELECT count(*) FROM tasker.step_queue WHERE phase = 'c')))
-      OF_ALL
-      connection.query(sql, [task_id].compact.map(&:to_s)).first.each_value.first.to_s
+      return connection.query("SELECT md5(tasker.get_task($1::bigint)::text)", [task_id.to_s]).first.each_value.first if task_id
+
+      connection.query(<<~SQL).first.each_value.first
+        SELECT md5(concat_ws(' ', (SELECT head FROM tasker.events_lag()), (SELECT string_agg(q::text, ' ') FROM tasker.queue_stats q)))
+      SQL
     end
 
     # @return [String, nil] the cursor of a reader that has read everything

@@ -47,7 +47,7 @@ module TaskerCore
                                                           Plot::Series.new(key: :failed, label: "failed or lost", kind: :bar)]) { |value| format("%g", value) }.to_html,
                 Plot.new("Time from claim to end", history, [Plot::Series.new(key: :median, label: "median", kind: :line),
                                                              Plot::Series.new(key: :p95, label: "95 %", kind: :line)]) { |value| duration(value) }.to_html,
-                h(:p, "From the newest #{Operator::HISTORY_ROWS} attempts.", class: "note"), aria_labelledby: "history")])
+                h(:p, "From the newest 20,000 attempts: the view recent_attempts.", class: "note"), aria_labelledby: "history")])
       end
 
       def tasks(rows, filters)
@@ -84,7 +84,7 @@ module TaskerCore
                       empty: "No worker was ever seen. Start one: tasker worker -r FILE"), aria_labelledby: "workers", data_live: ""),
               h(:section, h(:h2, "Queues", id: "queues"),
                 table("Queues", ["namespace", "queue", "ready", "oldest ready since", "claimed", "lease expired", "later", "waiting", "paused"],
-                      queues.map { |row| [row[:namespace], row[:queue], row[:ready], time(row[:oldest_ready_at]), row[:claimed], row[:lease_expired], row[:later], row[:waiting], row[:paused]] },
+                      queues.map { |row| [row[:namespace], row[:queue], row[:ready], time(row[:oldest_ready_at]), row[:in_progress], row[:lease_expired], row[:later], row[:waiting], row[:paused]] },
                       empty: "No step is live."), aria_labelledby: "queues"),
               h(:section, h(:h2, "Roles that may claim", id: "roles"),
                 h(:p, roles.empty? ? "None but superusers: grant a role access before its workers can claim anything." : roles.join(", ")), aria_labelledby: "roles")])
