@@ -1,0 +1,69 @@
+# frozen_string_literal: true
+
+require "json"
+require "pg"
+
+module Bench
+  # A connection to the server under test, and what the server says it did.
+  class Server
+    COUNTERS = <<~SQL
+      SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) AS writes, coalesce(sum(n_tup_upd + n_tup_del), 0) AS dead,
+        coalesce(sum(n_tup_upd) FILTER (WHERE relname = 'tasks'), 0) AS task_updates,
+        coalesce(sum(n_tup_hot_upd) FILTER (WHERE relname = 'tasks'), 0) AS hot_task_updates
+      FROM pg_stat_user_tables WHERE schemaname = 'tasker'
+    SQL
+
+    attr_reader :connection
+
+    def initialize(url)
+      @url = url
+      @connection = PG.connect(url)
+      @prepared = {}
+    end
+
+    def another = Server.new(@url)
+
+    def close = connection.close
+
+    def exec(sql) = connection.exec(sql)
+
+    # Prepared once per connection, as an application would with a driver of its own.
+    def call(sql, *values)
+      name = @prepared[sql] ||= "s#{@prepared.size}".tap { |new_name| connection.prepare(new_name, sql) }
+      connection.exec_prepared(name, values)
+    end
+
+    def value(sql, *values) = call(sql, *values).getvalue(0, 0)
+
+    # Counted from here on: what this and other sessions wrote once they were idle.
+    def counters
+      exec("SELECT pg_stat_force_next_flush()")
+      exec("SELECT pg_stat_clear_snapshot()")
+      exec(COUNTERS).first.to_h { |name, count| [name.to_sym, count.to_i] }
+                    .merge(wal: value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").to_i, cpu: cpu_seconds)
+    end
+
+    # What a block did: the difference of the counters.
+    def counting
+      before = counters
+      yield
+      counters.to_h { |name, count| [name, count - before.fetch(name)] }
+    end
+
+    # Blocks that a statement touched.
+    def buffers(sql)
+      plan = JSON.parse(exec("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) #{sql}").getvalue(0, 0)).first.fetch("Plan")
+      plan.fetch("Shared Hit Blocks") + plan.fetch("Shared Read Blocks")
+    end
+
+    private
+
+    # User and system time of this session's process, where the server is on this machine.
+    def cpu_seconds
+      fields = File.read("/proc/#{connection.backend_pid}/stat").rpartition(")").last.split
+      (fields[11].to_i + fields[12].to_i) / 100.0
+    rescue Errno::ENOENT
+      0.0
+    end
+  end
+end
