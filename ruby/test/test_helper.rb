@@ -2,6 +2,7 @@
 
 $VERBOSE = true
 
+ENV["MT_NO_PLUGINS"] = "1" # of other gems, Rails for one, which change what is printed
 require "minitest/autorun"
 require "securerandom"
 require "stringio"

@@ -42,13 +42,24 @@ find_ruby() {
   return 1
 }
 
+# The libraries the gem can work with. Another Ruby than Debian's brings its own or goes without:
+# what needs them is then skipped.
+RUBY_LIBRARIES=(active_record active_job rails sequel connection_pool yard)
+has_ruby_libraries() {
+  local library
+  [[ $(readlink -f "$(command -v "$RUBY")") == /usr/bin/* ]] || return 0
+  for library in "${RUBY_LIBRARIES[@]}"; do
+    "$RUBY" -W0 -e 'require ARGV.first' "$library" 2>/dev/null || return 1
+  done
+}
+
 has_minitest() { "$RUBY" -e 'require "minitest"' 2>/dev/null; }
 has_compiler() { command -v gcc >/dev/null && command -v make >/dev/null && [[ -f /usr/include/stdio.h ]]; }
 
 # The tests of the official JSON Schema Test Suite, a directory for each draft.
 JSON_SCHEMA_SUITE=/usr/share/json-schema-test-suite/tests
 
-# require_packages THING...: THING is build, server, ruby, minitest or json_schema_suite. Afterwards
+# require_packages THING...: THING is build, server, ruby, minitest, ruby_libraries or json_schema_suite. Afterwards
 # PG_CONFIG and RUBY are set and exported for the things that were asked for.
 require_packages() {
   local missing=()
@@ -76,6 +87,10 @@ missing_packages() {
         ;;
       ruby) find_ruby || missing+=(ruby ruby-pg) ;;
       json_schema_suite) [[ -d $JSON_SCHEMA_SUITE/draft7 ]] || missing+=(json-schema-test-suite) ;;
+      ruby_libraries)
+        { find_ruby && has_ruby_libraries; } ||
+          missing+=(ruby-activerecord ruby-activejob ruby-railties ruby-sequel ruby-connection-pool yard)
+        ;;
       minitest) { find_ruby && has_minitest; } || missing+=(ruby-minitest) ;;
     esac
   done

@@ -7,11 +7,19 @@ require "pg"
 module TaskerCore
   # Where the gem's PG connections come from, and the only way to the server.
   #
-  # Accepted sources: a URL or conninfo String, a Hash of libpq parameters (one
-  # connection of our own, opened on first use); a PG::Connection; a Proc that
-  # yields one; or a pool: anything with `with_connection`, `with`, `synchronize`
-  # or a `checkout` that takes a block. Pools and procs must be reentrant: asked
-  # again inside their own block, they hand out the same connection.
+  # Accepted sources, told apart by what they answer to:
+  # - a URL or conninfo String, a Hash of libpq parameters: one connection of our own, opened on first use
+  # - a PG::Connection
+  # - ActiveRecord, one of its classes, or one of its pools
+  # - a Sequel::Database
+  # - any pool with `with`, `with_connection`, `synchronize` or a `checkout` that takes a block
+  # - a Proc that yields a connection
+  #
+  # Pools and procs must be reentrant: asked again inside their own block, they
+  # hand out the same connection. That is what lets a call join the transaction
+  # that the application has open. A transaction that begins here, on the other
+  # hand, is one of ActiveRecord or Sequel if the connection is theirs, so that
+  # models used inside it take part.
   class Connection
     POOL_METHODS = %i[with_connection with synchronize checkout].freeze
     # ruby-pg before 1.5.7 cannot be trusted when several threads connect at once.
@@ -42,8 +50,8 @@ module TaskerCore
     # @param source see the class
     # @raise [ConfigurationError] when it is nothing of the kind
     def initialize(source)
-      @source = source
-      @kind = kind_of(source)
+      @source = active_record?(source) ? source.const_get(:Base) : source
+      @kind = kind_of(@source)
       @monitor = Monitor.new
       @pg = nil
       @pid = nil
@@ -67,15 +75,7 @@ module TaskerCore
     # @yieldparam pg [PG::Connection]
     # @return what the block returns
     def with
-      lent = false
-      result = nil
-      lend do |borrowed|
-        lent = true
-        result = yield(unwrap(borrowed))
-      end
-      raise ConfigurationError, "the connection source did not yield a connection" unless lent
-
-      result
+      borrow { |borrowed| yield(unwrap(borrowed)) }
     end
 
     # Calls one function of the extension. Every keyword is sent; leave one out
@@ -109,12 +109,11 @@ module TaskerCore
     # @return what the block returns
     # @raise [CommitUnknown] when the connection broke during COMMIT
     def transaction(&block)
-      with do |pg|
-        if pg.transaction_status == PG::PQTRANS_IDLE
-          run_transaction(pg, &block)
-        else
-          yield pg
-        end
+      borrow do |borrowed|
+        pg = unwrap(borrowed)
+        next yield(pg) unless pg.transaction_status == PG::PQTRANS_IDLE
+
+        run_transaction(pg, bracket(borrowed), &block)
       end
     end
 
@@ -141,10 +140,26 @@ module TaskerCore
       when PG::Connection then :single
       when Proc then :proc
       else
+        return :connection_pool if source.respond_to?(:connection_pool)
+
         POOL_METHODS.find { |name| source.respond_to?(name) } ||
           raise(ConfigurationError, "no connection can be had from #{source.class}: expected a URL, a Hash, " \
-                                    "a PG::Connection, a Proc or a pool (#{POOL_METHODS.join(", ")})")
+                                    "a PG::Connection, ActiveRecord, a Proc or a pool (#{POOL_METHODS.join(", ")})")
       end
+    end
+
+    def active_record?(source) = source.is_a?(Module) && source.name == "ActiveRecord"
+
+    def borrow
+      lent = false
+      result = nil
+      lend do |borrowed|
+        lent = true
+        result = yield(borrowed)
+      end
+      raise ConfigurationError, "the connection source did not yield a connection" unless lent
+
+      result
     end
 
     def lend(&block)
@@ -152,6 +167,7 @@ module TaskerCore
       when :owned then @monitor.synchronize { yield checkout }
       when :single then @monitor.synchronize { yield @source }
       when :proc then @source.call(&block)
+      when :connection_pool then @source.connection_pool.with_connection(&block)
       else @source.public_send(@kind, &block)
       end
     end
@@ -204,24 +220,59 @@ module TaskerCore
       @in_transaction = false
     end
 
-    def run_transaction(pg)
+    # How a transaction begins and ends on this connection: in the way of its
+    # owner, who must know of it.
+    # @return [#call] runs a block in a transaction, and rolls back when it raises
+    def bracket(borrowed)
+      if borrowed.respond_to?(:raw_connection) && borrowed.respond_to?(:transaction)
+        ->(&block) { borrowed.transaction { block.call(unwrap(borrowed)) } }
+      elsif @kind == :synchronize && @source.respond_to?(:transaction)
+        ->(&block) { @source.transaction { block.call(borrowed) } }
+      else
+        ->(&block) { plain_transaction(borrowed, &block) }
+      end
+    end
+
+    def run_transaction(pg, bracket, &block)
+      finished = false
+      bracket.call { |conn| to_the_end(conn, &block).tap { finished = true } }
+    rescue Rollback
+      nil
+    rescue StandardError => e
+      raise unless finished
+
+      raise commit_error(e, pg)
+    end
+
+    def to_the_end(pg)
       left_early = true
-      begin_transaction(pg)
       value = yield pg
       left_early = false
-      commit(pg)
+      if pg.transaction_status == PG::PQTRANS_INERROR
+        raise TransactionAborted, "a statement of the transaction failed and its error was not raised on; " \
+                                  "everything is rolled back"
+      end
       value
-    rescue Rollback
+    rescue Exception # rubocop:disable Lint/RescueException -- raised on
       left_early = false
-      rollback(pg)
-      nil
-    rescue Exception # rubocop:disable Lint/RescueException -- raised on below
-      left_early = false
+      raise
+    ensure
+      if left_early
+        raise TransactionAborted, "the transaction block was left by return, break or throw and is rolled back; " \
+                                  "use next to end it early"
+      end
+    end
+
+    def plain_transaction(pg)
+      begin_transaction(pg)
+      value = yield pg
+      pg.exec("COMMIT")
+      value
+    rescue Exception # rubocop:disable Lint/RescueException -- raised on
       rollback(pg)
       raise
     ensure
       @in_transaction = false
-      abort_early_exit(pg) if left_early
     end
 
     def begin_transaction(pg)
@@ -231,17 +282,16 @@ module TaskerCore
       raise Errors.translate(e, pg)
     end
 
-    def commit(pg)
-      if pg.transaction_status == PG::PQTRANS_INERROR
-        raise TransactionAborted, "a statement of the transaction failed and its error was not raised on; " \
-                                  "everything is rolled back"
-      end
-      pg.exec("COMMIT")
-    rescue PG::Error => e
-      error = Errors.translate(e, pg)
-      raise error unless error.is_a?(ConnectionError)
+    # What COMMIT said, whoever sent it: mappers wrap the driver's error in one of their own.
+    def commit_error(error, pg)
+      original = error
+      original = original.cause until original.nil? || original.is_a?(PG::Error)
+      return error unless original
 
-      raise CommitUnknown.new(error.message, sqlstate: error.sqlstate)
+      translated = Errors.translate(original, pg)
+      return translated unless translated.is_a?(ConnectionError)
+
+      CommitUnknown.new(translated.message, sqlstate: translated.sqlstate)
     end
 
     def rollback(pg)
@@ -250,12 +300,6 @@ module TaskerCore
       pg.exec("ROLLBACK")
     rescue PG::Error
       nil # the connection is gone, and the transaction with it
-    end
-
-    def abort_early_exit(pg)
-      rollback(pg)
-      raise TransactionAborted, "the transaction block was left by return, break or throw and is rolled back; " \
-                                "use next to end it early"
     end
   end
 end
