@@ -17,6 +17,7 @@ require_relative "tasker_core/log"
 require_relative "tasker_core/backoff"
 require_relative "tasker_core/listener"
 require_relative "tasker_core/worker"
+require_relative "tasker_core/events"
 
 # Client and worker for the PostgreSQL extension tasker_core, which decides what
 # runs when; this gem calls its functions and runs handlers.
@@ -26,6 +27,23 @@ module TaskerCore
   class << self
     # @return [Log] where the worker writes
     attr_writer :log
+
+    # @return [#call, nil] gets every error that no caller can be given, with keywords that say
+    #   where it happened; without one they are logged
+    attr_accessor :on_error
+
+    # @return [String, Hash, nil] a direct connection for LISTEN, where {connection} is pooled;
+    #   by default TASKER_LISTEN_URL
+    attr_writer :listen_url
+
+    # Settings in one place.
+    # @yieldparam self
+    def configure
+      yield self
+      self
+    end
+
+    def listen_url = @listen_url || ENV.fetch("TASKER_LISTEN_URL", nil)
 
     # @param source a URL, a Hash, a PG::Connection, a Proc or a pool; see {Connection}
     def connection=(source)
@@ -60,6 +78,16 @@ module TaskerCore
 
     # @see Client#create_task
     def create_task(name, **options) = client.create_task(name, **options)
+
+    # @api private
+    def report_error(error, **context)
+      return on_error.call(error, **context) if on_error
+
+      told = context.transform_values { |value| value.is_a?(Event) ? "#{value.name} #{value.cursor}" : value }
+      log.error("#{error.class}: #{error.message}", **told, at: error.backtrace&.first)
+    rescue StandardError => e
+      log.error("on_error raised #{e.class}: #{e.message}", at: e.backtrace&.first)
+    end
 
     private
 

@@ -25,7 +25,7 @@ require "tasker_core/cli"
 
 module TestSupport
   class TestTimeout < StandardError; end
-  LIMIT = 60
+  LIMIT = 180
 
   # A test that hangs fails instead, and tells where every thread was.
   def run
@@ -33,7 +33,7 @@ module TestSupport
   end
 
   # Waits for the block to be true; the state is polled, never slept for.
-  def eventually(seconds = 15, message = nil)
+  def eventually(seconds = 60, message = nil)
     deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds
     until (result = yield)
       flunk(message || "not within #{seconds} s") if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
