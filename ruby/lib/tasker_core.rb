@@ -76,6 +76,9 @@ module TaskerCore
     # @see Registry#register
     def register(source, **options) = registry.register(source, **options)
 
+    # @see Registry#step
+    def step(name, &block) = registry.step(name, &block)
+
     # @see Client#create_task
     def create_task(name, **options) = client.create_task(name, **options)
 

@@ -6,6 +6,24 @@ module TaskerCore
     def initialize
       @mutex = Mutex.new
       @handlers = {}.freeze
+      @blocks = {}.freeze
+    end
+
+    # A block as the handler of every step of this name for which the template names none. It has to
+    # be there before the template is registered.
+    # @param name [String]
+    # @yieldparam task [Task]
+    # @yieldparam sequence [StepSequence]
+    # @yieldparam step [Step]
+    # @raise [ConfigurationError] when there is one already
+    def step(name, &block)
+      raise ArgumentError, "a block is needed" unless block
+
+      @mutex.synchronize do
+        raise ConfigurationError, "step #{name} has a block already" if @blocks.key?(name.to_s)
+
+        @blocks = { **@blocks, name.to_s => block }.freeze
+      end
     end
 
     # Loads templates, builds their handlers and keeps them. Writes nothing to
@@ -20,7 +38,7 @@ module TaskerCore
       templates = load(source, env)
       faults = []
       built = templates.filter_map do |template|
-        TaskHandler::Base.new(config: template, handlers: handlers)
+        TaskHandler::Base.new(config: template, handlers: handlers, blocks: @blocks)
       rescue HandlerNotFound => e
         faults << e.message
         nil

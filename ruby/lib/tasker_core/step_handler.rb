@@ -1,7 +1,10 @@
 # frozen_string_literal: true
 
 module TaskerCore
+  # Bases of step handlers.
   module StepHandler
+    autoload :Api, File.join(__dir__, "step_handler/api")
+
     # Base of step handlers. Inheriting is a convenience: any object that answers
     # to `process(task, sequence, step)` will do.
     #
@@ -34,6 +37,23 @@ module TaskerCore
       def process_results(step, process_output, initial_results = nil)
         process_output
       end
+    end
+
+    # A block as a handler.
+    #
+    # @api private
+    class Block
+      # @raise [ConfigurationError] unless it can be called with (task, sequence, step)
+      def initialize(block)
+        if block.lambda? && block.arity != 3 && !(block.arity.negative? && ~block.arity <= 3)
+          raise ConfigurationError, "a lambda as a handler must take (task, sequence, step)"
+        end
+
+        @block = block
+      end
+
+      # @see Base#process
+      def process(task, sequence, step) = @block.call(task, sequence, step)
     end
   end
 end

@@ -13,13 +13,15 @@ module TaskerCore
       # @param config_path [String, nil] file of the template
       # @param config [Hash, Template, nil] the template itself
       # @param env [String, nil] which of the template's environments to merge
-      # @param handlers [Hash{String => Object}] handlers to use instead of building them, by step name
+      # @param handlers [Hash{String => Object}] handlers to use instead of building them, by step name:
+      #   objects, procs, or classes of handlers
+      # @param blocks [Hash{String => Proc}] handlers of steps for which the template names none
       # @raise [TemplateError] when there is not exactly one template
       # @raise [HandlerNotFound] listing every class that is missing or unusable
-      def initialize(config_path: nil, config: nil, env: Template.default_env, handlers: {})
+      def initialize(config_path: nil, config: nil, env: Template.default_env, handlers: {}, blocks: {})
         @template = template_from(config_path, config, env)
         @methods = @template.steps.to_h { |step| [step.name, (step.handler_method || :process).to_sym] }.freeze
-        @step_handlers = build_handlers(handlers.transform_keys(&:to_s)).freeze
+        @step_handlers = build_handlers(handlers.transform_keys(&:to_s), blocks.transform_keys(&:to_s)).freeze
       end
 
       # @return the handler, or nil
@@ -53,10 +55,11 @@ module TaskerCore
         templates.first
       end
 
-      def build_handlers(handlers)
+      def build_handlers(handlers, blocks)
         faults = unknown_steps(handlers)
         built = template.steps.each_with_object({}) do |step, result|
-          handler = handlers.fetch(step.name) { HandlerFactory.build(step) }
+          given = handlers.fetch(step.name) { step.handler_class ? nil : blocks[step.name] }
+          handler = given ? HandlerFactory.adopt(given, step) : HandlerFactory.build(step)
           HandlerFactory.check(handler, @methods.fetch(step.name))
           result[step.name] = handler
         rescue HandlerNotFound => e
@@ -89,6 +92,17 @@ module TaskerCore
       end
 
       instantiate(constant(step.handler_class), step.handler_config)
+    end
+
+    # @param handler an object that processes steps, a Proc, or a class to be instantiated
+    # @return the handler
+    # @raise [HandlerNotFound]
+    def adopt(handler, step)
+      return StepHandler::Block.new(handler) if handler.is_a?(Proc)
+
+      handler.is_a?(Class) ? instantiate(handler, step.handler_config) : handler
+    rescue ConfigurationError => e
+      raise HandlerNotFound, e.message
     end
 
     # @raise [HandlerNotFound] unless the handler can be called with (task, sequence, step)

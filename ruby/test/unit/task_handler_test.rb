@@ -70,6 +70,29 @@ class TaskHandlerTest < UnitTest
     assert_equal ["a", { "a" => 1 }, 1], [run_step(handler, "a"), run_step(handler, "b"), run_step(handler, "c")]
   end
 
+  def test_procs_and_classes_as_handlers
+    handler = TaskerCore::TaskHandler::Base.new(
+      config: template(a: nil, b: nil, c: { "callable" => Counting.name, "initialization" => { "limit" => 9 } }),
+      handlers: { a: ->(task, _sequence, _step) { task.context }, c: WithoutConfig.tap { |k| k.alias_method(:process, :check) } },
+      blocks: { b: proc { |_task, sequence| sequence.dependencies }, c: proc { flunk } }
+    )
+    assert_equal [{ "a" => 1 }, ["p"], "c"], [run_step(handler, "a"), run_step(handler, "b"), run_step(handler, "c")]
+    error = assert_raises(TaskerCore::HandlerNotFound) do
+      TaskerCore::TaskHandler::Base.new(config: template(a: nil), handlers: { a: ->(task) { task } })
+    end
+    assert_match(/step a: a lambda as a handler must take/, error.message)
+  end
+
+  def test_blocks_by_step_name
+    registry = TaskerCore::Registry.new
+    registry.step("a") { |task, _sequence, _step| task.context }
+    handler, = registry.register(template(a: nil, b: { "callable" => Counting.name }))
+    assert_equal({ "a" => 1 }, run_step(handler, "a"))
+    assert_instance_of Counting, handler.step_handlers["b"]
+    assert_raises(TaskerCore::ConfigurationError) { registry.step(:a) { nil } }
+    assert_raises(ArgumentError) { registry.step(:z) }
+  end
+
   def test_all_faults_are_reported_together_at_once
     error = assert_raises(TaskerCore::HandlerNotFound) do
       TaskerCore::TaskHandler::Base.new(
