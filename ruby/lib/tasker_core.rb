@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "monitor"
+
 require_relative "tasker_core/version"
 require_relative "tasker_core/errors"
 require_relative "tasker_core/value"
@@ -18,34 +20,42 @@ require_relative "tasker_core/backoff"
 require_relative "tasker_core/listener"
 require_relative "tasker_core/worker"
 require_relative "tasker_core/events"
+require_relative "tasker_core/inline"
+require_relative "tasker_core/performance"
 
 # Client and worker for the PostgreSQL extension tasker_core, which decides what
 # runs when; this gem calls its functions and runs handlers.
 module TaskerCore
-  @mutex = Mutex.new
+  @mutex = Monitor.new
+  @defaults = {}
 
   class << self
     # @return [Log] where the worker writes
     attr_writer :log
 
-    # @return [#call, nil] gets every error that no caller can be given, with keywords that say
+    # @param on_error [#call, nil] gets every error that no caller can be given, with keywords that say
     #   where it happened; without one they are logged
-    attr_accessor :on_error
+    attr_writer :on_error
+
+    # @param executor [#call, nil] called with a block around every step that a worker runs
+    attr_writer :executor
 
     # @return [String, Hash, nil] a direct connection for LISTEN, where {connection} is pooled;
     #   by default TASKER_LISTEN_URL
     attr_writer :listen_url
 
     # Settings in one place.
-    # @yieldparam self
+    # @yieldparam settings this module
+    # @return [TaskerCore]
     def configure
       yield self
       self
     end
 
+    # @return [String, Hash, nil]
     def listen_url = @listen_url || ENV.fetch("TASKER_LISTEN_URL", nil)
 
-    # @param source a URL, a Hash, a PG::Connection, a Proc or a pool; see {Connection}
+    # @param source a URL, a PG::Connection, ActiveRecord, a Sequel::Database, a pool, ...; see {Connection}
     def connection=(source)
       wrapped = source && Connection.wrap(source)
       @mutex.synchronize do
@@ -54,7 +64,8 @@ module TaskerCore
       end
     end
 
-    # @return [Connection] by default to TASKER_URL, DATABASE_URL, or what libpq's own variables name
+    # @return [Connection] by default to TASKER_URL, DATABASE_URL, or what libpq's own variables name;
+    #   in a Rails application ActiveRecord's
     def connection
       @mutex.synchronize { default_connection }
     end
@@ -69,9 +80,16 @@ module TaskerCore
       @mutex.synchronize { @registry ||= Registry.new }
     end
 
+    # @return [Log]
     def log
-      @mutex.synchronize { @log ||= Log.open($stderr) }
+      @mutex.synchronize { @log ||= default(:log) || Log.open($stderr) }
     end
+
+    # @return [#call, nil]
+    def on_error = @on_error || default(:on_error)
+
+    # @return [#call, nil] in a Rails application its reloader
+    def executor = @executor || default(:executor)
 
     # @see Registry#register
     def register(source, **options) = registry.register(source, **options)
@@ -81,6 +99,12 @@ module TaskerCore
 
     # @see Client#create_task
     def create_task(name, **options) = client.create_task(name, **options)
+
+    # What a framework knows better than this gem, for as long as nobody says otherwise.
+    # @api private
+    def set_default(name, &block)
+      @mutex.synchronize { @defaults = { **@defaults, name => block }.freeze }
+    end
 
     # @api private
     def report_error(error, **context)
@@ -94,8 +118,12 @@ module TaskerCore
 
     private
 
+    def default(name) = @defaults[name]&.call
+
     def default_connection
-      @connection ||= Connection.wrap(ENV["TASKER_URL"] || ENV["DATABASE_URL"] || "")
+      @connection ||= Connection.wrap(default(:connection) || ENV["TASKER_URL"] || ENV["DATABASE_URL"] || "")
     end
   end
 end
+
+require_relative "tasker_core/railtie" if defined?(Rails::Railtie)

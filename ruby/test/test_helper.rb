@@ -29,8 +29,11 @@ module TestSupport
 
   # A test that hangs fails instead, and tells where every thread was.
   def run
-    Timeout.timeout(LIMIT, TestTimeout) { super }
+    Timeout.timeout(limit, TestTimeout) { super }
   end
+
+  # @return [Numeric] seconds
+  def limit = LIMIT
 
   # Waits for the block to be true; the state is polled, never slept for.
   def eventually(seconds = 60, message = nil)

@@ -50,6 +50,16 @@ module TaskerCore
     private_constant :Quit
 
     class << self
+      # Runs the command and ends the process with its status. After a forced
+      # shutdown handlers still run: neither their ensure blocks nor at_exit may
+      # hold up the end of the process.
+      def start(argv)
+        status = run(argv)
+        $stdout.flush
+        $stderr.flush
+        status == FORCED ? exit!(status) : exit(status)
+      end
+
       # @param argv [Array<String>]
       # @return [Integer] exit status
       def run(argv, out: $stdout, err: $stderr)

@@ -266,7 +266,7 @@ module TaskerCore
     def plain_transaction(pg)
       begin_transaction(pg)
       value = yield pg
-      pg.exec("COMMIT")
+      commit(pg)
       value
     rescue Exception # rubocop:disable Lint/RescueException -- raised on
       rollback(pg)
@@ -281,6 +281,8 @@ module TaskerCore
     rescue PG::Error => e
       raise Errors.translate(e, pg)
     end
+
+    def commit(pg) = pg.exec("COMMIT")
 
     # What COMMIT said, whoever sent it: mappers wrap the driver's error in one of their own.
     def commit_error(error, pg)

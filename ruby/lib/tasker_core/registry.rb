@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "monitor"
+
 module TaskerCore
   # The task handlers of this process, by namespace, name and version.
   class Registry
@@ -7,7 +9,21 @@ module TaskerCore
       @mutex = Mutex.new
       @handlers = {}.freeze
       @blocks = {}.freeze
+      @loading = Monitor.new
+      @loader = nil
+      @stale = false
     end
+
+    # Says how to fill this registry when it is first asked for something. Code that
+    # only creates tasks builds no handlers so.
+    # @yieldparam registry [Registry]
+    def fill_with(&loader)
+      @loader = loader
+      @stale = true
+    end
+
+    # The handlers are built anew when they are needed next: their classes have changed.
+    def reload = @stale = !@loader.nil?
 
     # A block as the handler of every step of this name for which the template names none. It has to
     # be there before the template is registered.
@@ -65,19 +81,34 @@ module TaskerCore
     # @param full_name [String] 'namespace/name'
     # @return [TaskHandler::Base, nil]
     def fetch(full_name, version = nil)
-      versions = @handlers[full_name] or return
+      versions = handlers[full_name] or return
       versions[version] || versions.each_value.to_a.last
     end
 
     # @return [Array<String>] 'namespace/name' of everything registered
-    def task_names = @handlers.keys
+    def task_names = handlers.keys
 
     # @return [Array<TaskHandler::Base>]
-    def to_a = @handlers.values.flat_map(&:values)
+    def to_a = handlers.values.flat_map(&:values)
 
-    def empty? = @handlers.empty?
+    # @return [Boolean]
+    def empty? = handlers.empty?
 
     private
+
+    def handlers
+      @loading.synchronize { fill if @stale }
+      @handlers
+    end
+
+    # What the loader itself asks for must not start it again.
+    def fill
+      @stale = false
+      @loader.call(self)
+    rescue StandardError
+      @stale = true
+      raise
+    end
 
     def load(source, env)
       case source

@@ -42,7 +42,65 @@ module TaskerCore
         handler.process_results(step, output, nil)
       end
 
+      # Registers the template.
+      # @return [RegisteredTemplate]
+      def register!(client: TaskerCore.client) = client.register_task_template(template)
+
+      # Creates a task of this template and version.
+      # @param context [Hash]
+      # @param options [Hash] of {Client#create_task}
+      # @return [CreatedTask]
+      def initialize_task(context = {}, client: TaskerCore.client, **options)
+        client.create_task(template.name, namespace: template.namespace, version: template.version, context: context,
+                                          **options)
+      end
+
+      # Runs the steps of one task in this thread and on this connection, as long as any is ready.
+      # @return [HandleResult]
+      # @raise [TaskNotFound]
+      def handle(task_id, client: TaskerCore.client)
+        inline = Inline.new(client: client)
+        steps = []
+        while (claim = inline.claim(task_id: task_id, task_names: [template.full_name]).first)
+          steps << inline.run(claim, self)
+        end
+        execution = client.get_task_execution_context(task_id)
+        raise TaskNotFound, "task #{task_id} does not exist" unless execution
+
+        HandleResult.new(task_id: task_id, status: execution.status, steps: steps.freeze)
+      end
+
+      # Runs one step in this thread and on this connection, if it is ready.
+      # @return [StepHandleResult] with status not_ready, and why in its error, if it is not
+      # @raise [StepNotFound]
+      def handle_one_step(workflow_step_id, client: TaskerCore.client)
+        inline = Inline.new(client: client)
+        reasons = client.explain_step(workflow_step_id)
+        claims = inline.claim(task_id: workflow_step_id / STEPS_PER_TASK, task_names: [template.full_name],
+                              max_steps: MOST_CLAIMS)
+        wanted, others = claims.partition { |claim| claim.workflow_step_id == workflow_step_id }
+        inline.give_back(others)
+        return inline.run(wanted.first, self) if wanted.any?
+
+        not_ready(client.get_step(workflow_step_id), workflow_step_id, reasons)
+      end
+
+      # workflow_step_id = task_id * this + step_no
+      STEPS_PER_TASK = 1_000_000
+      # That claim_steps gives in one call.
+      MOST_CLAIMS = 10_000
+      private_constant :STEPS_PER_TASK, :MOST_CLAIMS
+
       private
+
+      def not_ready(step, workflow_step_id, reasons)
+        why = reasons.map { |reason| "#{reason.reason}: #{reason.detail}" }.join("; ")
+        StepHandleResult.new(
+          workflow_step_id: workflow_step_id, task_id: workflow_step_id / STEPS_PER_TASK, step_name: step["name"],
+          status: "not_ready", results: nil, error: Error.new(why), attempt: step["attempts"],
+          max_attempts: step["max_attempts"], next_retry_at: nil, execution_time_ms: 0
+        )
+      end
 
       def template_from(config_path, config, env)
         raise ArgumentError, "give either config_path: or config:" unless config_path.nil? ^ config.nil?

@@ -53,6 +53,33 @@ module TaskerCore
   # Answer of fail_step.
   Failure = Value.define(:step_state, :next_retry_at, :task_state)
 
+  # What became of a step that was run in this thread. `status` is complete, failed, yielded or not_ready.
+  StepHandleResult = Value.define(
+    :workflow_step_id, :task_id, :step_name, :status, :results, :error, :attempt, :max_attempts, :next_retry_at,
+    :execution_time_ms
+  ) do
+    # @return [Boolean]
+    def success? = status == "complete"
+
+    # @return [Boolean]
+    def failed? = status == "failed"
+
+    # @return [Boolean] whether the extension will offer it again
+    def retry_eligible? = !next_retry_at.nil?
+
+    # @return [Boolean] whether it could not run: it has ended, or waits for parents, time or another worker
+    def not_ready? = status == "not_ready"
+  end
+
+  # What became of a task whose steps were run in this thread, as far as they were ready.
+  HandleResult = Value.define(:task_id, :status, :steps) do
+    # @return [Boolean]
+    def complete? = status == "complete"
+
+    # @return [String, nil] of the last step that failed
+    def error_message = steps.reverse.find(&:failed?)&.error&.message
+  end
+
   # Row of get_step_readiness_status.
   StepReadiness = Value.define(
     :workflow_step_id, :task_id, :named_step_id, :name, :current_state, :dependencies_satisfied,
