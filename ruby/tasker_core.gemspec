@@ -12,7 +12,9 @@ Gem::Specification.new do |spec|
   spec.license = "PostgreSQL"
   spec.required_ruby_version = ">= 3.1"
 
-  spec.files = Dir.chdir(__dir__) { Dir["lib/**/*.{rb,css,js,svg}", "exe/*", "README.md", "LICENSE*"] }
+  spec.files = Dir.chdir(__dir__) do
+    Dir["lib/**/*", "sig/**/*.rbs", "exe/*", "README.md", "CHANGELOG.md", "LICENSE"].select { |path| File.file?(path) }
+  end
   spec.bindir = "exe"
   spec.executables = ["tasker"]
   spec.require_paths = ["lib"]

@@ -296,9 +296,9 @@ module TaskerCore
     #   @return [Integer] how many were given back
     function :release_steps, "; workflow_step_ids bigint[], claim_tokens bigint[], delay_seconds float8?", :value
 
-    # @!method checkpoint_step(workflow_step_id:, claim_token:, checkpoint:, yield: nil)
+    # @!method checkpoint_step(workflow_step_id:, claim_token:, checkpoint:, **options)
     #   @param checkpoint [Object] any JSON value: how far the step has come, for whoever claims it next
-    #   @param yield [Boolean, nil] give the step back at once, without counting an attempt
+    #   @option options [Boolean] :yield give the step back at once, without counting an attempt
     #   @return [Boolean] true
     #   @raise [LeaseLost]
     function :checkpoint_step, "; workflow_step_id bigint, claim_token bigint, checkpoint jsonb, yield boolean?",

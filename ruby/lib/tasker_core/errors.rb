@@ -60,15 +60,25 @@ module TaskerCore
     def retryable? = true
   end
 
+  # No template of this name, or no such version.
   class TemplateNotFound < DatabaseError; end
+
+  # No task of this id.
   class TaskNotFound < DatabaseError; end
+
+  # No step of this id.
   class StepNotFound < DatabaseError; end
+
+  # A move that the state machine does not allow; the hint names those it does.
   class IllegalTransition < DatabaseError; end
 
   # Somebody else holds the step, or nobody may any more; what this claim sends changes nothing.
   class LeaseLost < DatabaseError; end
 
+  # The task has ended, and this is only possible before.
   class TaskNotActive < DatabaseError; end
+
+  # A template with faults; the detail lists all of them.
   class InvalidTemplate < DatabaseError; end
 
   # Other content is registered under this namespace, name and version.
@@ -77,12 +87,16 @@ module TaskerCore
   # A context or a result that its JSON Schema refuses.
   class SchemaMismatch < DatabaseError; end
 
+  # More than the extension accepts: too many, too large, too deep.
   class LimitExceeded < DatabaseError; end
 
   # A cursor whose events are gone already; the detail names the oldest one that can be read.
   class CursorExpired < DatabaseError; end
 
+  # An argument that is null, out of range, or of no meaning.
   class InvalidArgument < DatabaseError; end
+
+  # The role may not do this.
   class PermissionDenied < DatabaseError; end
 
   # CREATE EXTENSION tasker_core has not been run in this database.

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 module TaskerCore
+  # A template and who runs its steps.
   module TaskHandler
     # One template with a handler for each of its steps. All handlers are built
     # here, once, and everything that is wrong with them is reported at once.

@@ -76,10 +76,13 @@ module TaskerCore
       freeze
     end
 
+    # @return [String]
     def name = definition["name"]
 
+    # @return [String]
     def namespace = definition["namespace"] || definition["namespace_name"] || "default"
 
+    # @return [String]
     def version = definition["version"] || "0.1.0"
 
     # @return [String] 'namespace/name', as claim_steps filters by it

@@ -17,6 +17,10 @@ module TaskerCore
     # What a failed assertion raises where there is no `flunk`.
     class Failed < StandardError; end
 
+    # Seconds in which a step that is ready has to be claimable.
+    PATIENCE = 30
+    private_constant :PATIENCE
+
     # Transactions of a step that is only rehearsed; nothing is told to the extension.
     #
     # @api private
@@ -66,12 +70,12 @@ module TaskerCore
     # @see Registry#register
     # @return [Array<RegisteredTemplate>]
     def register_templates(source, handlers: {})
-      test_registry.register(source, handlers: handlers)
+      workflow_registry.register(source, handlers: handlers)
                    .map { |handler| TaskerCore.client.register_task_template(handler.template) }
     end
 
     # @return [Registry] of this test: what {#register_templates} was given
-    def test_registry = @test_registry ||= Registry.new
+    def workflow_registry = @workflow_registry ||= Registry.new
 
     # Runs steps until none is ready.
     #
@@ -96,7 +100,7 @@ module TaskerCore
     def execute_steps_up_to(task_id, name)
       inline = Inline.new
       loop do
-        claim, = inline.claim(task_id: task_id, task_names: test_registry.task_names)
+        claim, = inline.claim(task_id: task_id, task_names: workflow_registry.task_names)
         unless claim
           test_failed("step #{name} of task #{task_id} cannot run:\n#{task_step_summary(task_id)}")
         end
@@ -168,11 +172,17 @@ module TaskerCore
     def drain(task_id, limit, raise_errors, ahead)
       inline = Inline.new
       results = []
+      deadline = nil
       loop do
-        claim, = inline.claim(task_id: task_id, task_names: test_registry.task_names)
-        next if claim.nil? && ahead && wait_for(task_id)
-        return results unless claim
+        claim, = inline.claim(task_id: task_id, task_names: workflow_registry.task_names)
+        if claim.nil?
+          deadline ||= Backoff.monotonic + PATIENCE
+          next if ahead && Backoff.monotonic < deadline && wait_for(task_id)
 
+          return results
+        end
+
+        deadline = nil
         results << run_claim(inline, claim)
         raise results.last.error if raise_errors && results.last.failed?
         test_failed("#{limit} steps and no end") if results.size >= limit
@@ -180,12 +190,14 @@ module TaskerCore
     end
 
     def run_claim(inline, claim)
-      inline.run(claim, test_registry.fetch(claim.full_task_name, claim.task_version))
+      inline.run(claim, workflow_registry.fetch(claim.full_task_name, claim.task_version))
     end
 
-    # @return [Boolean] whether there is something to wait for
+    # @return [Boolean] whether another claim can find something
     def wait_for(task_id)
       steps = TaskerCore.client.get_step_readiness_status(task_id)
+      return true if steps.any?(&:ready?) # since a moment ago
+
       due = steps.reject(&:ready?).filter_map(&:next_retry_at).min or return false
 
       move_clock([due - Time.now, 0].max + 1)

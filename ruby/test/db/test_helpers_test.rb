@@ -63,7 +63,7 @@ class TestHelpersDatabaseTest < DatabaseTest
   end
 
   def test_ahead_of_time
-    task_id = prepare(:linear, script: { second: { fail: 2 } })
+    task_id = prepare(:linear, script: { second: { fail: 2 } }, backoff_base_ms: 30_000)
     results = drain_tasks(task_id: task_id, raise_errors: false)
     assert_equal %w[first second], results.map(&:step_name)
     assert_equal [false, true], results.map(&:retry_eligible?)

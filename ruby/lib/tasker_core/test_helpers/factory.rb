@@ -45,7 +45,7 @@ module TaskerCore
       # @return [Hash] a template nobody registered yet
       # @raise [ArgumentError] for an unknown pattern or step
       def template(pattern = :linear, name: nil, namespace: nil, version: "1.0.0", script: {}, handler: Scripted.name,
-                   max_attempts: 3, **more)
+                   max_attempts: 3, backoff_base_ms: 10, **more)
         steps = pattern.is_a?(Hash) ? pattern : PATTERNS.fetch(pattern) { raise ArgumentError, "no pattern #{pattern}" }
         unknown = script.keys.map(&:to_sym) - steps.keys.map(&:to_sym)
         raise ArgumentError, "no step #{unknown.join(", ")}" unless unknown.empty?
@@ -56,7 +56,7 @@ module TaskerCore
           steps: steps.map do |step, parents|
             { name: step.to_s, depends_on: Array(parents).map(&:to_s),
               handler: { callable: handler, initialization: script[step.to_sym] || {} },
-              retry: { max_attempts: max_attempts, backoff_base_ms: 10, jitter: 0 } }
+              retry: { max_attempts: max_attempts, backoff_base_ms: backoff_base_ms, jitter: 0 } }
           end, **more
         }
       end
