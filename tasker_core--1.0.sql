@@ -108,6 +108,8 @@ CREATE TABLE tasker.named_steps (
 	on_failure			text NOT NULL CHECK (on_failure IN ('fail', 'skip', 'continue')),
 	min_depth			int NOT NULL CHECK (min_depth >= 0),
 	result_schema		jsonb,
+	step_type			text NOT NULL CHECK (step_type IN ('standard', 'decision', 'deferred_convergence', 'batchable', 'batch_worker')),
+	trigger_rule		text NOT NULL CHECK (trigger_rule IN ('all_satisfied', 'none_failed', 'one_satisfied', 'all_done')),
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -115,6 +117,7 @@ CREATE TABLE tasker.named_steps (
 COMMENT ON TABLE tasker.named_steps IS 'the steps of each template version';
 COMMENT ON COLUMN tasker.named_tasks.on_failure IS 'continue: other branches go on when a step fails; fail_fast: the task ends';
 COMMENT ON COLUMN tasker.named_steps.on_failure IS 'what a final failure means: fail blocks the task, skip skips the children, continue runs them without a result';
+COMMENT ON COLUMN tasker.named_steps.trigger_rule IS 'what the step does about its parents: docs/dynamic.md';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
 COMMENT ON COLUMN tasker.named_steps.min_depth IS 'shortest path from a root, roots 0';
 COMMENT ON COLUMN tasker.named_steps.result_schema IS 'JSON Schema of the result; null: any';
@@ -250,14 +253,17 @@ CREATE TABLE tasker.step_queue (
 	claimed_at			timestamptz,
 	worker_id			text,
 	checkpoint			jsonb,
+	satisfied_parents	int NOT NULL DEFAULT 0,
 	PRIMARY KEY (task_id, step_no, shard_key)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
 		autovacuum_vacuum_cost_delay = 0);
 
 COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
 COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
-COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), x ended by hand before its parents did, and keeps its place so that they do not wake it';
+COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), x ended before its parents did, and keeps its place so that they do not wake it';
 COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
+COMMENT ON COLUMN tasker.step_queue.remaining_parents IS 'parents that a waiting join still waits for, by its trigger rule';
+COMMENT ON COLUMN tasker.step_queue.satisfied_parents IS 'of the parents it does not wait for any more, those that are satisfied; the others were skipped, cancelled or failed';
 COMMENT ON COLUMN tasker.step_queue.visible_at IS 'ready since, retry not before, or lease until';
 COMMENT ON COLUMN tasker.step_queue.attempts IS 'attempts that ended since the last reset, measured against max_attempts';
 COMMENT ON COLUMN tasker.step_queue.attempt_no IS 'attempts that ended, ever: numbers the history';

@@ -159,7 +159,7 @@ WHERE line > 1 ORDER BY i, line;
 -- what this version does not do is refused, never ignored
 SELECT r.refusal FROM (VALUES
 	(1, '{"type": "decision"}'::jsonb, '{}'::jsonb), (2, '{"step_type": "batch_worker"}', '{}'), (3, '{"type": "x"}', '{}'),
-	(4, '{"trigger_rule": "all_done"}', '{}'), (6, '{"when": "x"}', '{}'),
+	(4, '{"trigger_rule": "most"}', '{}'), (6, '{"when": "x"}', '{}'),
 	(8, '{"batch_config": {"batch_size": 5}}', '{}'),
 	(9, '{"delay_seconds": 5}', '{}'), (10, '{"run_at": "2030-01-01"}', '{}'), (11, '{"concurrency": 1}', '{}'),
 	(12, '{"map": {"over": "context.x"}}', '{}'), (13, '{"workflow": {"name": "x"}}', '{}'),

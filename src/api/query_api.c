@@ -90,21 +90,21 @@ emit_readiness(TcEmit *emit, const TcTaskView *view, int32 node)
 	const TcStepView *step = &view->steps[node];
 	const TcStep *definition = &view->template->steps[node];
 	int32		parents = tc_dag_parent_count(&view->template->dag, node);
-	int32		satisfied = tc_view_satisfied_parents(view, node);
+	int32		remaining = tc_view_remaining_parents(view, node);
 
 	tc_emit_int64(emit, tc_step_id(view->task.task_id, node + 1));
 	tc_emit_int64(emit, view->task.task_id);
 	tc_emit_int32(emit, definition->named_step_id);
 	tc_emit_text(emit, definition->name);
 	tc_emit_text(emit, tc_step_state_name(step->state));
-	tc_emit_bool(emit, satisfied == parents);
+	tc_emit_bool(emit, tc_view_is_triggered(step) || tc_view_verdict(view, node) == TC_VERDICT_RUNS);
 	tc_emit_bool(emit, tc_retry_eligible(tc_step_state_is_ended(step->state), definition->retryable,
 										 step->attempts, step->max_attempts));
 	tc_emit_bool(emit, tc_view_is_ready(view, node));
 	tc_emit_timestamptz(emit, step->last_failure_at);
 	tc_emit_timestamptz(emit, tc_view_next_retry_at(step));
 	tc_emit_int32(emit, parents);
-	tc_emit_int32(emit, satisfied);
+	tc_emit_int32(emit, parents - remaining);
 	tc_emit_int32(emit, step->attempts);
 	tc_emit_int32(emit, step->max_attempts);
 	if (step->state == TC_STEP_WAITING_FOR_RETRY && step->backoff_request_seconds >= 0)

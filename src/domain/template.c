@@ -1,6 +1,6 @@
 /*
  * template.c
- *	  Identity strategies and the order of template versions (pure C).
+ *	  The words of a template, and the order of template versions (pure C).
  *
  * Numbers in a version may have any length, so they are compared as digits and
  * never converted.
@@ -39,47 +39,54 @@ static const char *const failure_rule_names[] = {
 #undef X
 };
 
-const char *
-tc_failure_rule_name(TcFailureRule rule)
-{
-	Assert(rule < TC_FAILURE_RULE_COUNT);
-	return failure_rule_names[rule];
-}
+static const char *const step_type_names[] = {
+#define X(id, name) name,
+	TC_STEP_TYPES(X)
+#undef X
+};
 
-bool
-tc_failure_rule_parse(const char *name, TcFailureRule *rule)
+static const char *const trigger_rule_names[] = {
+#define X(id, name) name,
+	TC_TRIGGER_RULES(X)
+#undef X
+};
+
+/* The position of a name in its list, -1 where it is not there. */
+static int
+find_name(const char *name, const char *const *names, int count)
 {
-	for (int i = 0; i < TC_FAILURE_RULE_COUNT; i++)
+	for (int i = 0; i < count; i++)
 	{
-		if (strcmp(name, failure_rule_names[i]) == 0)
-		{
-			*rule = (TcFailureRule) i;
-			return true;
-		}
+		if (strcmp(name, names[i]) == 0)
+			return i;
 	}
-	return false;
+	return -1;
 }
 
-const char *
-tc_identity_strategy_name(TcIdentityStrategy strategy)
-{
-	Assert(strategy < TC_IDENTITY_STRATEGY_COUNT);
-	return identity_names[strategy];
+/* The name of a value, and the value of a name: false where there is none. */
+#define DEFINE_NAMES(ctype, prefix, names) \
+const char * \
+prefix##_name(ctype value) \
+{ \
+	Assert(value < lengthof(names)); \
+	return names[value]; \
+} \
+\
+bool \
+prefix##_parse(const char *name, ctype *value) \
+{ \
+	int			found = find_name(name, names, lengthof(names)); \
+\
+	if (found < 0) \
+		return false; \
+	*value = (ctype) found; \
+	return true; \
 }
 
-bool
-tc_identity_strategy_parse(const char *name, TcIdentityStrategy *strategy)
-{
-	for (int i = 0; i < TC_IDENTITY_STRATEGY_COUNT; i++)
-	{
-		if (strcmp(name, identity_names[i]) == 0)
-		{
-			*strategy = (TcIdentityStrategy) i;
-			return true;
-		}
-	}
-	return false;
-}
+DEFINE_NAMES(TcIdentityStrategy, tc_identity_strategy, identity_names)
+DEFINE_NAMES(TcFailureRule, tc_failure_rule, failure_rule_names)
+DEFINE_NAMES(TcStepType, tc_step_type, step_type_names)
+DEFINE_NAMES(TcTriggerRule, tc_trigger_rule, trigger_rule_names)
 
 int
 tc_version_compare(const char *a, const char *b)

@@ -40,6 +40,36 @@ typedef enum TcFailureRule
 	TC_FAILURE_RULE_COUNT
 } TcFailureRule;
 
+#define TC_STEP_TYPES(X) \
+	X(STANDARD, "standard") \
+	X(DEFERRED_CONVERGENCE, "deferred_convergence")	/* its trigger rule is none_failed */ \
+	X(DECISION, "decision")		/* its result names the branches to take */ \
+	X(BATCHABLE, "batchable") \
+	X(BATCH_WORKER, "batch_worker")
+
+typedef enum TcStepType
+{
+#define X(id, name) TC_TYPE_##id,
+	TC_STEP_TYPES(X)
+#undef X
+	TC_STEP_TYPE_COUNT
+} TcStepType;
+
+/* What a step does about its parents: trigger.h. */
+#define TC_TRIGGER_RULES(X) \
+	X(ALL_SATISFIED, "all_satisfied") \
+	X(NONE_FAILED, "none_failed") \
+	X(ONE_SATISFIED, "one_satisfied") \
+	X(ALL_DONE, "all_done")
+
+typedef enum TcTriggerRule
+{
+#define X(id, name) TC_TRIGGER_##id,
+	TC_TRIGGER_RULES(X)
+#undef X
+	TC_TRIGGER_RULE_COUNT
+} TcTriggerRule;
+
 /* What a step may be refused for, and what applies where a key is absent. */
 #define TC_NAME_MAX_CHARS			128
 #define TC_VERSION_MAX_CHARS		64
@@ -56,6 +86,8 @@ typedef struct TcStep
 {
 	int32		named_step_id;	/* 0 until stored */
 	const char *name;
+	TcStepType	type;
+	TcTriggerRule trigger_rule;
 	const char *queue;
 	int32		priority;		/* added to the task's */
 	const char *handler_class;	/* may be NULL */
@@ -96,6 +128,12 @@ extern bool tc_identity_strategy_parse(const char *name, TcIdentityStrategy *str
 
 extern const char *tc_failure_rule_name(TcFailureRule rule);
 extern bool tc_failure_rule_parse(const char *name, TcFailureRule *rule);
+
+extern const char *tc_step_type_name(TcStepType type);
+extern bool tc_step_type_parse(const char *name, TcStepType *type);
+
+extern const char *tc_trigger_rule_name(TcTriggerRule rule);
+extern bool tc_trigger_rule_parse(const char *name, TcTriggerRule *rule);
 
 /*
  * Order of two version texts by semantic versioning 2.0 (0.10.0 > 0.9.0;

@@ -98,31 +98,28 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 }
 
 /*
- * A child that wants all its parents satisfied cannot have that any more when
- * one is skipped or cancelled: it shares its parent's fate, and so on down, but
- * not past a step that people resolved before: its children have what they want.
+ * What was skipped or cancelled takes along what its trigger rule lets, and so on
+ * down, but not past a step that people resolved: its children have what they want.
  * Nodes are in topological order.
  */
 static void
 cascade(Change *change, int32 from, const TcChangeRequest *request)
 {
 	const TcTaskView *view = &change->held.view;
-	const TcDag *dag = &view->template->dag;
-	TcChangeRequest onward = {
-		.verb = TC_VERB_CASCADE, .to = request->to, .reason = request->reason
-	};
-	bool	   *lost = palloc0(sizeof(bool) * view->template->nsteps);
+	TcChangeRequest onward = {.verb = TC_VERB_CASCADE, .reason = request->reason};
 
-	lost[from] = true;
 	for (int32 node = from + 1; node < view->template->nsteps; node++)
 	{
+		TcVerdict	verdict;
+
 		CHECK_FOR_INTERRUPTS();
-		for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
-			lost[node] = lost[node] || lost[dag->parents[p]];
-		lost[node] = lost[node] &&
-			tc_step_move(view->steps[node].state, onward.to) == TC_MOVE_LEGAL;
-		if (lost[node])
-			move_step(change, node, &onward);
+		if (view->steps[node].state != TC_STEP_PENDING || tc_view_is_triggered(&view->steps[node]))
+			continue;
+		verdict = tc_view_verdict(view, node);
+		if (verdict == TC_VERDICT_WAITS || verdict == TC_VERDICT_RUNS)
+			continue;
+		onward.to = verdict == TC_VERDICT_SKIPPED ? TC_STEP_SKIPPED : TC_STEP_CANCELLED;
+		move_step(change, node, &onward);
 	}
 }
 
@@ -144,62 +141,64 @@ unended_parents(const TcTaskView *view, int32 node)
 	return n;
 }
 
-/* What the queue has to hold for a step; phase 0 = nothing. */
-static void
-wanted_row(const TcTaskView *view, int32 node, char *phase, int32 *remaining)
+/*
+ * What the queue has to hold for a step; phase 0 = nothing.  A step that its
+ * rule has let run stays in the queue, though a failed parent is tried again.
+ */
+static TcQueueRow
+wanted_row(const Change *change, int32 node)
 {
-	int32		parents = tc_dag_parent_count(&view->template->dag, node);
-	int32		missing = parents - tc_view_satisfied_parents(view, node);
+	const TcTaskView *view = &change->held.view;
+	const TcStepView *step = &view->steps[node];
+	TcParents	parents = tc_view_parents(view, node);
+	TcQueueRow	row = {.key = {view->task.task_id, node + 1}};
 
-	*phase = 0;
-	*remaining = 0;
-	if (tc_step_state_is_ended(view->steps[node].state))
+	if (tc_step_state_is_ended(step->state))
 	{
-		*remaining = unended_parents(view, node);
-		*phase = *remaining > 0 && view->steps[node].state != TC_STEP_ERROR ? TC_PHASE_ENDED : 0;
+		row.remaining_parents = unended_parents(view, node);
+		row.phase = row.remaining_parents > 0 ? TC_PHASE_ENDED : 0;
 	}
-	else if (missing == 0)
-		*phase = TC_PHASE_READY;
-	else if (parents > 1)
+	else if (tc_view_verdict(view, node) == TC_VERDICT_RUNS ||
+			 (tc_view_is_triggered(step) && !change->touched[node]))
+		row.phase = TC_PHASE_READY;
+	else if (tc_dag_parent_count(&view->template->dag, node) > 1)
 	{
-		*phase = TC_PHASE_WAITING;
-		*remaining = missing;
+		row.phase = TC_PHASE_WAITING;
+		row.remaining_parents = tc_view_remaining_parents(view, node);
+		row.satisfied_parents = parents.fates[TC_PARENT_SATISFIED];
 	}
+	return row;
 }
 
 static bool
-row_is_right(const TcQueueRow *row, bool touched, char phase, int32 remaining)
+row_is_right(const TcQueueRow *row, bool touched, const TcQueueRow *wanted)
 {
-	if (row == NULL)
-		return phase == 0;
+	if (row == NULL || wanted->phase == 0)
+		return row == NULL && wanted->phase == 0;
 	if (touched)
 		return false;
-	if (phase == TC_PHASE_READY)
+	if (wanted->phase == TC_PHASE_READY)
 		return row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED;
-	return row->phase == phase && row->remaining_parents == remaining;
+	return row->phase == wanted->phase && row->remaining_parents == wanted->remaining_parents &&
+		row->satisfied_parents == wanted->satisfied_parents;
 }
 
-/* What people make ready keeps to the task's run_at, like everything else in it. */
-static TcQueueRow
-new_row(const TcTaskView *view, int32 node, char phase, int32 remaining)
+/* The rest of a new row.  What people make ready keeps to the task's run_at, like everything else in it. */
+static void
+fill_row(const TcTaskView *view, TcQueueRow *row)
 {
+	int32		node = row->key.step_no - 1;
 	const TcStep *definition = &view->template->steps[node];
 	const TcStepView *step = &view->steps[node];
-	TcQueueRow	row = {
-		.key = {view->task.task_id, node + 1},
-		.lane_id = tc_lane_for(view->task.named_task_id, definition->queue, view->task.priority,
-							   definition->priority),
-		.phase = phase,
-		.visible_at = Max(tc_session_now(), view->task.run_at),
-		.remaining_parents = remaining,
-		.attempts = step->attempts,
-		.max_attempts = tc_step_attempt_limit(definition),
-		.attempt_no = step->history_rows,
-	};
 
+	row->lane_id = tc_lane_for(view->task.named_task_id, definition->queue, view->task.priority,
+							   definition->priority);
 	if (view->task.paused_at != TC_NO_TIME)
-		row.lane_id = -row.lane_id;
-	return row;
+		row->lane_id = -row->lane_id;
+	row->visible_at = Max(tc_session_now(), view->task.run_at);
+	row->attempts = step->attempts;
+	row->max_attempts = tc_step_attempt_limit(definition);
+	row->attempt_no = step->history_rows;
 }
 
 static void
@@ -215,19 +214,18 @@ align_queue(Change *change)
 	for (int32 node = 0; node < nsteps; node++)
 	{
 		const TcQueueRow *row = row_of(&change->held, node);
-		int32		remaining;
-		char		phase;
+		TcQueueRow	wanted = wanted_row(change, node);
 
 		CHECK_FOR_INTERRUPTS();
-		wanted_row(view, node, &phase, &remaining);
-		if (row_is_right(row, change->touched[node], phase, remaining))
+		if (row_is_right(row, change->touched[node], &wanted))
 			continue;
 		if (row != NULL)
 			stale[nstale++] = row->key;
-		if (phase == 0)
+		if (wanted.phase == 0)
 			continue;
-		fresh[nfresh++] = new_row(view, node, phase, remaining);
-		if (phase == TC_PHASE_READY)
+		fill_row(view, &wanted);
+		fresh[nfresh++] = wanted;
+		if (wanted.phase == TC_PHASE_READY)
 			change->readied++;
 	}
 	tc_queue_remove(stale, nstale);
@@ -299,7 +297,7 @@ settle_task(Change *change, const TcChangeRequest *request)
 		tc_event_task(TC_EVENT_TASK_CANCELLED, view->task.task_id);
 		return;
 	}
-	tc_progress_close(&view->task.task_id, 1, &view->task.state);
+	tc_progress_close(&view->task.task_id, NULL, 1, &view->task.state);
 }
 
 static void

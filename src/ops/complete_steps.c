@@ -78,57 +78,27 @@ store_results(const Held *held)
 	tc_queue_complete(keys, results, held->n);
 }
 
-/* Closes the tasks of the batch in which nothing became ready. */
-static void
-close_tasks(Held *held)
-{
-	int64	   *task_ids = palloc(sizeof(int64) * Max(held->n, 1));
-	TcTaskState *states = palloc(sizeof(TcTaskState) * Max(held->n, 1));
-	int			n = 0;
-	int			next;
-
-	for (int i = 0; i < held->n; i = next)
-	{
-		int64		task_id = held->items[i]->key.task_id;
-		bool		readied = false;
-
-		for (next = i; next < held->n && held->items[next]->key.task_id == task_id; next++)
-		{
-			readied = readied || held->items[next]->steps_ready > 0;
-			held->items[next]->task_state = TC_TASK_IN_PROGRESS;
-		}
-		if (!readied)
-			task_ids[n++] = task_id;
-	}
-	if (n == 0)
-		return;
-
-	tc_progress_close(task_ids, n, states);
-	for (int i = 0, t = 0; i < held->n && t < n; i++)
-	{
-		while (t < n && tc_task_id_compare(&task_ids[t], &held->items[i]->key.task_id) < 0)
-			t++;
-		if (t < n && task_ids[t] == held->items[i]->key.task_id)
-			held->items[i]->task_state = states[t];
-	}
-}
-
 static void
 complete_held(Held *held)
 {
-	int32	   *readied = palloc0(sizeof(int32) * Max(held->n, 1));
+	TcEnded    *ended = palloc(sizeof(TcEnded) * Max(held->n, 1));
 
 	if (held->n == 0)
 		return;
 	store_results(held);
-	tc_progress_children(held->rows, held->n, readied);
 	for (int i = 0; i < held->n; i++)
 	{
-		held->items[i]->steps_ready = readied[i];
-		tc_event_step(TC_EVENT_STEP_COMPLETED, held->items[i]->key.task_id,
-					  held->items[i]->key.step_no);
+		ended[i].key = held->rows[i].key;
+		ended[i].lane_id = held->rows[i].lane_id;
+		ended[i].state = TC_STEP_COMPLETE;
+		tc_event_step(TC_EVENT_STEP_COMPLETED, ended[i].key.task_id, ended[i].key.step_no);
 	}
-	close_tasks(held);
+	tc_progress(ended, held->n);
+	for (int i = 0; i < held->n; i++)
+	{
+		held->items[i]->steps_ready = ended[i].steps_ready;
+		held->items[i]->task_state = ended[i].task_state;
+	}
 }
 
 /* ---- claims that are not live -------------------------------------------- */

@@ -208,34 +208,81 @@ explain_claim(Explanation *e)
 
 /* ---- something is in the way --------------------------------------------- */
 
-/* Failed ancestors: without a person this step will never run. */
+/* Is this parent why the step cannot go on: failed, or stuck itself? */
+static bool
+holds_up(const TcTaskView *view, int32 parent, int32 node, const bool *stuck)
+{
+	return tc_view_fate(view, parent, node) == TC_PARENT_FAILED || stuck[parent];
+}
+
+/* Without a person it will never run: failures stand before it, as far as its trigger rule cares. */
+static bool
+is_stuck(const TcTaskView *view, int32 node, const bool *stuck)
+{
+	const TcDag *dag = &view->template->dag;
+	TcTriggerRule rule = view->template->steps[node].trigger_rule;
+	int32		missing = 0;
+	int32		hopeless = 0;
+
+	if (tc_step_state_is_ended(view->steps[node].state) || tc_view_is_triggered(&view->steps[node]))
+		return false;
+	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
+	{
+		if (tc_trigger_counts(rule, tc_view_fate(view, dag->parents[p], node)))
+			continue;
+		missing++;
+		hopeless += holds_up(view, dag->parents[p], node, stuck) ? 1 : 0;
+	}
+	return rule == TC_TRIGGER_ONE_SATISFIED ? hopeless > 0 && hopeless == missing : hopeless > 0;
+}
+
+/* The failed steps that make it so. */
+static bool *
+failures_before(const TcTaskView *view, int32 node)
+{
+	const TcDag *dag = &view->template->dag;
+	bool	   *stuck = palloc0(sizeof(bool) * dag->n);
+	bool	   *failed = palloc0(sizeof(bool) * dag->n);
+	bool	   *above = palloc0(sizeof(bool) * dag->n);
+
+	for (int32 i = 0; i <= node; i++)
+		stuck[i] = is_stuck(view, i, stuck);
+	above[node] = stuck[node];
+	for (int32 i = node; i >= 0; i--)
+	{
+		for (int p = dag->parent_start[i]; above[i] && p < dag->parent_start[i + 1]; p++)
+		{
+			if (tc_view_fate(view, dag->parents[p], i) == TC_PARENT_FAILED)
+				failed[dag->parents[p]] = true;
+			else if (stuck[dag->parents[p]])
+				above[dag->parents[p]] = true;
+		}
+	}
+	return failed;
+}
+
 static void
 explain_failures(Explanation *e)
 {
-	int32		nsteps = e->view->template->nsteps;
-	int32	   *distance = palloc(sizeof(int32) * nsteps);
-	int			named = 0;
-	int			failed = 0;
+	bool	   *failed = failures_before(e->view, e->node);
+	int			nfailed = 0;
 	StringInfoData text;
 
-	tc_dag_ancestors(&e->view->template->dag, e->node, distance);
 	initStringInfo(&text);
-	for (int32 node = 0; node < nsteps; node++)
+	for (int32 node = 0; node < e->node; node++)
 	{
 		TcStepKey	key = {e->key.task_id, node + 1};
 
-		if (distance[node] <= 0 || !tc_view_blocks(e->view, node))
+		if (!failed[node])
 			continue;
-		failed++;
-		if (named >= MAX_NAMED)
-			continue;
-		appendStringInfo(&text, "%s\"%s\" (" INT64_FORMAT "): %s", named++ > 0 ? "; " : "",
-						 e->view->template->steps[node].name, tc_step_id(key.task_id, key.step_no),
-						 failure_text(key));
+		if (nfailed++ < MAX_NAMED)
+			appendStringInfo(&text, "%s\"%s\" (" INT64_FORMAT "): %s", nfailed > 1 ? "; " : "",
+							 e->view->template->steps[node].name,
+							 tc_step_id(key.task_id, key.step_no), failure_text(key));
 	}
-	if (failed > 0)
+	if (nfailed > 0)
 		because(e, "blocked_by_failures", "%d of the steps before it failed for good: %s;"
-				" reset_step, resolve_step or retry_task lets them go on", failed, text.data);
+				" reset_step, resolve_step or retry_task lets them go on", nfailed, text.data);
 }
 
 static void
@@ -275,15 +322,19 @@ static void
 explain_parents(Explanation *e)
 {
 	const TcDag *dag = &e->view->template->dag;
+	TcTriggerRule rule = e->view->template->steps[e->node].trigger_rule;
 	int32		parents = tc_dag_parent_count(dag, e->node);
-	int32		missing = parents - tc_view_satisfied_parents(e->view, e->node);
+	int32		missing = tc_view_remaining_parents(e->view, e->node);
 	bool	   *waited_for = palloc0(sizeof(bool) * dag->n);
 
-	if (missing == 0)
+	if (missing == 0 || tc_view_is_triggered(e->step))
 		return;
 	for (int p = dag->parent_start[e->node]; p < dag->parent_start[e->node + 1]; p++)
-		waited_for[dag->parents[p]] = !tc_view_satisfies(e->view, dag->parents[p]);
-	because(e, "waiting_for_dependencies", "waits for %d of %d parents: %s", missing, parents,
+		waited_for[dag->parents[p]] =
+			!tc_trigger_counts(rule, tc_view_fate(e->view, dag->parents[p], e->node));
+	because(e, "waiting_for_dependencies", "waits for %d of %d parents%s%s: %s", missing, parents,
+			rule == TC_TRIGGER_ALL_SATISFIED ? "" : ", trigger_rule ",
+			rule == TC_TRIGGER_ALL_SATISFIED ? "" : tc_trigger_rule_name(rule),
 			steps_text(e->view, waited_for));
 	explain_front(e, waited_for);
 }

@@ -2,10 +2,9 @@
  * final_failure.c
  *	  What follows when a step has failed for good.
  *
- * Locks, after the row of the step: with on_failure skip the rows of its
- * descendants, with continue those of the joins behind it; the task row last.
- * A fail_fast template makes the failure a change of the task's shape, so all
- * rows of the task are locked before any other.
+ * Most of it is what follows whenever a step ends (progress.c).  But a fail_fast
+ * template makes the failure a change of the task's shape, so all rows of the task
+ * are locked before any other.
  */
 #include "postgres.h"
 
@@ -19,12 +18,6 @@
 #include "store/task_store.h"
 #include "store/template_store.h"
 
-static const TcTemplate *
-template_of(int32 lane_id)
-{
-	return tc_template_get(tc_lane_get(lane_id)->named_task_id);
-}
-
 static bool
 ends_the_task(const TcTemplate *template, int32 step_no)
 {
@@ -37,11 +30,27 @@ tc_final_failure_prepare(TcStepKey key)
 {
 	int32		lane_id = tc_queue_peek_lane(key);
 
-	if (lane_id != 0 && ends_the_task(template_of(lane_id), key.step_no))
+	if (lane_id != 0 && ends_the_task(tc_template_of_lane(lane_id), key.step_no))
 		tc_queue_lock_live(key.task_id);
 }
 
-/* With every row locked, whatever the rule needs later is not waited for either. */
+/* Does nothing wait for this failure, so that it touches no row but its own and its task's? */
+static bool
+only_blocks(const TcTemplate *template, int32 step_no)
+{
+	const TcDag *dag = &template->dag;
+
+	if (template->fail_fast || template->steps[step_no - 1].on_failure != TC_ON_FAILURE_FAIL)
+		return false;
+	for (int c = dag->child_start[step_no - 1]; c < dag->child_start[step_no]; c++)
+	{
+		if (tc_trigger_counts(template->steps[dag->children[c]].trigger_rule, TC_PARENT_FAILED))
+			return false;
+	}
+	return true;
+}
+
+/* With every row locked, whatever follows later is not waited for either. */
 bool
 tc_final_failure_prepare_nowait(TcStepKey key)
 {
@@ -51,92 +60,9 @@ tc_final_failure_prepare_nowait(TcStepKey key)
 
 	if (lane_id == 0)
 		return false;
-	if (!template_of(lane_id)->fail_fast &&
-		template_of(lane_id)->steps[key.step_no - 1].on_failure == TC_ON_FAILURE_FAIL)
+	if (only_blocks(tc_template_of_lane(lane_id), key.step_no))
 		return true;
 	return tc_queue_lock_task_nowait(key.task_id, &rows, &n);
-}
-
-/* ---- on_failure: skip ---------------------------------------------------- */
-
-/* The rows that descendants have: waiting joins, and places kept by steps that people ended. */
-static int
-lock_descendants(int64 task_id, const TcDag *dag, int32 from, bool *below, TcQueueRow **rows)
-{
-	TcStepKey  *keys = palloc(sizeof(TcStepKey) * dag->n);
-	int			n = 0;
-
-	below[from] = true;
-	for (int32 node = from + 1; node < dag->n; node++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
-			below[node] = below[node] || below[dag->parents[p]];
-		if (!below[node])
-			continue;
-		keys[n].task_id = task_id;
-		keys[n++].step_no = node + 1;
-	}
-	return tc_queue_lock(keys, n, rows);
-}
-
-/*
- * Which descendants are skipped now: each whose parent is, unless it ended
- * before.  A join that ended has a row that says so, or none; one that waits has
- * one.
- */
-static int
-choose_skipped(const TcDag *dag, int64 task_id, int32 from, const bool *below,
-			   const TcQueueRow *rows, int nrows, int32 *nodes)
-{
-	bool	   *skipped = palloc0(sizeof(bool) * dag->n);
-	int			n = 0;
-
-	skipped[from] = true;
-	for (int32 node = from + 1; node < dag->n; node++)
-	{
-		TcStepKey	key = {task_id, node + 1};
-		const TcQueueRow *row;
-
-		for (int p = dag->parent_start[node]; below[node] && p < dag->parent_start[node + 1]; p++)
-			skipped[node] = skipped[node] || skipped[dag->parents[p]];
-		if (!skipped[node])
-			continue;
-		row = bsearch(&key, rows, nrows, sizeof(TcQueueRow), tc_step_key_compare);
-		skipped[node] = tc_dag_parent_count(dag, node) > 1
-			? row != NULL && row->phase == TC_PHASE_WAITING : row == NULL;
-		if (skipped[node])
-			nodes[n++] = node;
-	}
-	return n;
-}
-
-static void
-skip_descendants(const TcQueueRow *row, const TcDag *dag)
-{
-	int32		from = row->key.step_no - 1;
-	bool	   *below = palloc0(sizeof(bool) * dag->n);
-	int32	   *nodes = palloc(sizeof(int32) * dag->n);
-	TcStepMove *moves = palloc0(sizeof(TcStepMove) * dag->n);
-	TcStepKey  *joins = palloc(sizeof(TcStepKey) * dag->n);
-	TcQueueRow *rows;
-	int			nrows = lock_descendants(row->key.task_id, dag, from, below, &rows);
-	int			n = choose_skipped(dag, row->key.task_id, from, below, rows, nrows, nodes);
-	int			njoins = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		moves[i].key.task_id = row->key.task_id;
-		moves[i].key.step_no = nodes[i] + 1;
-		moves[i].verb = TC_VERB_CASCADE;
-		moves[i].from = TC_STEP_PENDING;
-		moves[i].to = TC_STEP_SKIPPED;
-		if (tc_dag_parent_count(dag, nodes[i]) > 1)
-			joins[njoins++] = moves[i].key;
-		tc_event_step(TC_EVENT_STEP_SKIPPED, moves[i].key.task_id, moves[i].key.step_no);
-	}
-	tc_step_record_moves(moves, n);
-	tc_queue_end_waiting(joins, njoins);
 }
 
 /* ---- fail_fast ----------------------------------------------------------- */
@@ -166,35 +92,18 @@ stop_task(int64 task_id)
 
 /* ---- the story ----------------------------------------------------------- */
 
-static TcTaskState
-close_task(int64 task_id)
-{
-	TcTaskState state;
-
-	tc_progress_close(&task_id, 1, &state);
-	return state;
-}
-
 TcTaskState
 tc_final_failure(const TcQueueRow *row)
 {
-	const TcTemplate *template = template_of(row->lane_id);
-	int32		readied = 0;
+	TcEnded		ended = {.key = row->key, .lane_id = row->lane_id, .state = TC_STEP_ERROR};
+	int32		one = 1;
 
-	switch (template->steps[row->key.step_no - 1].on_failure)
+	if (!ends_the_task(tc_template_of_lane(row->lane_id), row->key.step_no))
 	{
-		case TC_ON_FAILURE_FAIL:
-			if (template->fail_fast)
-				stop_task(row->key.task_id);
-			return tc_progress_failed(row->key.task_id);
-		case TC_ON_FAILURE_SKIP:
-			skip_descendants(row, &template->dag);
-			return close_task(row->key.task_id);
-		case TC_ON_FAILURE_CONTINUE:
-			tc_progress_children(row, 1, &readied);
-			return readied > 0 ? TC_TASK_IN_PROGRESS : close_task(row->key.task_id);
-		case TC_FAILURE_RULE_COUNT:
-			break;
+		tc_progress(&ended, 1);
+		return ended.task_state;
 	}
-	pg_unreachable();
+	stop_task(row->key.task_id);
+	tc_progress_close(&row->key.task_id, &one, 1, &ended.task_state);
+	return ended.task_state;
 }

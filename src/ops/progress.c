@@ -1,6 +1,12 @@
 /*
  * progress.c
- *	  What follows when steps end: children become ready, tasks close.
+ *	  What follows when steps end: children become ready, or end with them; tasks
+ *	  close.
+ *
+ * Most of the time nothing but the steps that were reported ends, and a constant
+ * number of statements does for all of them: rows for children with one parent,
+ * counts on joins.  Where a child may end without having run, cascade.c goes
+ * through all that follows.
  */
 #include "postgres.h"
 
@@ -8,6 +14,7 @@
 
 #include "compat.h"
 #include "domain/states.h"
+#include "domain/trigger.h"
 #include "errors.h"
 #include "events/events.h"
 #include "ops/progress.h"
@@ -15,89 +22,120 @@
 #include "store/lane_store.h"
 #include "store/template_store.h"
 
-/* A join that some of the ended steps are parents of. */
-typedef struct JoinCount
+/* ---- parents and children ------------------------------------------------ */
+
+const TcTemplate *
+tc_template_of_lane(int32 lane_id)
 {
-	TcStepKey	key;			/* first: sorted by it */
-	int			last_parent;	/* position in parents */
-	int32		satisfied;
-} JoinCount;
+	return tc_template_get(tc_lane_get(lane_id)->named_task_id);
+}
+
+TcParentFate
+tc_fate_for_child(const TcEnded *ended, const TcTemplate *template, int child)
+{
+	return tc_parent_fate(ended->state, template->steps[ended->key.step_no - 1].on_failure, true);
+}
+
+TcQueueRow
+tc_child_row(const TcEnded *parent, int32 node)
+{
+	const TcLane *lane = tc_lane_get(parent->lane_id);
+	const TcStep *step = &tc_template_get(lane->named_task_id)->steps[node];
+	int32		lane_id = tc_lane_for(lane->named_task_id, step->queue, lane->task_priority,
+									  step->priority);
+	TcQueueRow	row = {
+		.key = {parent->key.task_id, node + 1},
+		.phase = TC_PHASE_READY,
+		.lane_id = parent->lane_id < 0 ? -lane_id : lane_id,
+		.visible_at = tc_session_now(),
+		.max_attempts = tc_step_attempt_limit(step),
+	};
+
+	return row;
+}
+
+bool
+tc_may_run_already(const TcStep *step)
+{
+	return step->trigger_rule == TC_TRIGGER_ONE_SATISFIED || step->trigger_rule == TC_TRIGGER_ALL_DONE;
+}
+
+static bool
+may_cascade(const TcEnded *ended, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (tc_may_cascade(&ended[i]))
+			return true;
+	}
+	return false;
+}
+
+/* ---- children that become ready ------------------------------------------ */
+
+/* A join that some of the ended steps are parents of. */
+typedef struct Join
+{
+	TcJoinCount count;			/* first: sorted by its key */
+	int			last_parent;	/* position in ended */
+} Join;
 
 /* A child with one parent, about to enter the queue. */
-typedef struct ReadyChild
+typedef struct Single
 {
 	TcQueueRow	row;			/* first: sorted by its key */
-	int			parent;			/* position in parents */
-} ReadyChild;
+	int			parent;			/* position in ended */
+} Single;
 
-/* What the parents lead to, collected before anything is written. */
+/* What the ended steps lead to, collected before anything is written. */
 typedef struct Children
 {
-	ReadyChild *ready;
-	int			nready;
-	JoinCount  *joins;
+	Single	   *singles;
+	int			nsingles;
+	Join	   *joins;
 	int			njoins;
 } Children;
 
-static const TcTemplate *
-template_of(const TcQueueRow *row, const TcLane **lane)
-{
-	*lane = tc_lane_get(row->lane_id);
-	return tc_template_get((*lane)->named_task_id);
-}
-
 static int64
-count_children(const TcQueueRow *parents, int n)
+count_children(const TcEnded *ended, int n)
 {
 	int64		total = 0;
 
 	for (int i = 0; i < n; i++)
-	{
-		const TcLane *lane;
-		const TcTemplate *template = template_of(&parents[i], &lane);
-
-		total += tc_dag_child_count(&template->dag, parents[i].key.step_no - 1);
-	}
+		total += tc_dag_child_count(&tc_template_of_lane(ended[i].lane_id)->dag,
+									ended[i].key.step_no - 1);
 	return total;
 }
 
-/* A child of a paused task's step is born paused: it inherits the lane's sign. */
-static int32
-lane_of_child(const TcQueueRow *parent, const TcLane *lane, const TcStep *child)
-{
-	int32		lane_id = tc_lane_for(lane->named_task_id, child->queue,
-									  lane->task_priority, child->priority);
-
-	return parent->lane_id < 0 ? -lane_id : lane_id;
-}
-
 static void
-add_child(Children *children, const TcQueueRow *parents, int i,
-		  const TcTemplate *template, const TcLane *lane, int32 node)
+add_child(Children *children, const TcEnded *ended, int i, const TcTemplate *template, int child)
 {
+	int32		node = template->dag.children[child];
 	const TcStep *step = &template->steps[node];
-	TcStepKey	key = {parents[i].key.task_id, node + 1};
+	TcParentFate fate = tc_fate_for_child(&ended[i], template, child);
 
+	if (!tc_trigger_counts(step->trigger_rule, fate))
+		return;
 	if (tc_dag_parent_count(&template->dag, node) > 1)
 	{
-		JoinCount  *join = &children->joins[children->njoins++];
+		Join	   *join = &children->joins[children->njoins++];
+		TcStepKey	key = {ended[i].key.task_id, node + 1};
 
-		join->key = key;
+		join->count.key = key;
+		join->count.counted = 1;
+		join->count.satisfied = fate == TC_PARENT_SATISFIED ? 1 : 0;
+		join->count.visible_at = tc_session_now();
+		join->count.at_first = step->trigger_rule == TC_TRIGGER_ONE_SATISFIED;
+		join->count.may_run = tc_may_run_already(step);
 		join->last_parent = i;
-		join->satisfied = 1;
 	}
 	else
 	{
-		ReadyChild *child = &children->ready[children->nready++];
-		TcQueueRow *row = &child->row;
+		Single	   *single = &children->singles[children->nsingles++];
 
-		child->parent = i;
-		memset(row, 0, sizeof(*row));
-		row->key = key;
-		row->phase = TC_PHASE_READY;
-		row->lane_id = lane_of_child(&parents[i], lane, step);
-		row->visible_at = tc_session_now();
-		row->max_attempts = tc_step_attempt_limit(step);
+		single->row = tc_child_row(&ended[i], node);
+		single->parent = i;
 	}
 }
 
@@ -105,15 +143,16 @@ add_child(Children *children, const TcQueueRow *parents, int i,
 static void
 fold_joins(Children *children)
 {
-	JoinCount  *joins = children->joins;
+	Join	   *joins = children->joins;
 	int			folded = 0;
 
-	qsort(joins, children->njoins, sizeof(JoinCount), tc_step_key_compare);
+	qsort(joins, children->njoins, sizeof(Join), tc_step_key_compare);
 	for (int i = 0; i < children->njoins; i++)
 	{
 		if (folded > 0 && tc_step_key_compare(&joins[folded - 1], &joins[i]) == 0)
 		{
-			joins[folded - 1].satisfied += joins[i].satisfied;
+			joins[folded - 1].count.counted += joins[i].count.counted;
+			joins[folded - 1].count.satisfied += joins[i].count.satisfied;
 			joins[folded - 1].last_parent = Max(joins[folded - 1].last_parent, joins[i].last_parent);
 		}
 		else
@@ -123,87 +162,200 @@ fold_joins(Children *children)
 }
 
 static void
-collect_children(const TcQueueRow *parents, int n, Children *children)
+collect_children(const TcEnded *ended, int n, Children *children)
 {
-	int64		total = count_children(parents, n);
+	int64		total = count_children(ended, n);
 
-	children->ready = palloc(sizeof(ReadyChild) * Max(total, 1));
-	children->joins = palloc(sizeof(JoinCount) * Max(total, 1));
-	children->nready = children->njoins = 0;
+	children->singles = palloc(sizeof(Single) * Max(total, 1));
+	children->joins = palloc(sizeof(Join) * Max(total, 1));
+	children->nsingles = children->njoins = 0;
 	for (int i = 0; i < n; i++)
 	{
-		const TcLane *lane;
-		const TcTemplate *template = template_of(&parents[i], &lane);
-		const TcDag *dag = &template->dag;
-		int32		node = parents[i].key.step_no - 1;
+		const TcTemplate *template = tc_template_of_lane(ended[i].lane_id);
+		int32		node = ended[i].key.step_no - 1;
 
 		CHECK_FOR_INTERRUPTS();
-		for (int c = dag->child_start[node]; c < dag->child_start[node + 1]; c++)
-			add_child(children, parents, i, template, lane, dag->children[c]);
+		for (int c = template->dag.child_start[node]; c < template->dag.child_start[node + 1]; c++)
+			add_child(children, ended, i, template, c);
 	}
 	fold_joins(children);
 }
 
 static void
-count_down_joins(const Children *children, int32 *readied)
+count_down_joins(const Children *children, TcEnded *ended)
 {
-	TcStepKey  *keys = palloc(sizeof(TcStepKey) * children->njoins);
-	int32	   *satisfied = palloc(sizeof(int32) * children->njoins);
+	TcJoinCount *counts = palloc(sizeof(TcJoinCount) * children->njoins);
 	TcQueueRow *rows;
 	int			n;
 
 	for (int i = 0; i < children->njoins; i++)
-	{
-		keys[i] = children->joins[i].key;
-		satisfied[i] = children->joins[i].satisfied;
-	}
-	n = tc_queue_count_down(keys, satisfied, children->njoins, &rows);
+		counts[i] = children->joins[i].count;
+	n = tc_queue_count_down(counts, children->njoins, &rows);
 	for (int i = 0; i < n; i++)
 	{
-		const JoinCount *join;
+		const Join *join;
 
 		if (rows[i].phase != TC_PHASE_READY)
 			continue;
-		join = bsearch(&rows[i].key, children->joins, children->njoins, sizeof(JoinCount),
+		join = bsearch(&rows[i].key, children->joins, children->njoins, sizeof(Join),
 					   tc_step_key_compare);
-		readied[join->last_parent]++;
+		ended[join->last_parent].steps_ready++;
 	}
 }
 
-/* Parents are sorted, but the children of one may lie among those of the next. */
+/*
+ * A step that runs after failures may have run when its parent failed before,
+ * was reset, and has ended once more: its history tells.
+ */
 static void
-insert_children(const Children *children, int32 *readied)
+recall_histories(TcQueueRow *rows, const bool *may_run, int n, bool *ended)
 {
-	TcQueueRow *rows = palloc(sizeof(TcQueueRow) * children->nready);
-	bool	   *inserted = palloc(sizeof(bool) * children->nready);
+	TcStepKey  *keys = palloc(sizeof(TcStepKey) * Max(n, 1));
+	TcStepHistory *histories = palloc(sizeof(TcStepHistory) * Max(n, 1));
+	int			nkeys = 0;
 
-	qsort(children->ready, children->nready, sizeof(ReadyChild), tc_step_key_compare);
-	for (int i = 0; i < children->nready; i++)
-		rows[i] = children->ready[i].row;
-	tc_queue_insert_children(rows, children->nready, inserted);
-	for (int i = 0; i < children->nready; i++)
+	for (int i = 0; i < n; i++)
 	{
-		if (inserted[i])
-			readied[children->ready[i].parent]++;
+		ended[i] = false;
+		if (may_run[i])
+			keys[nkeys++] = rows[i].key;
+	}
+	if (nkeys == 0)
+		return;
+	tc_step_histories(keys, nkeys, histories);
+	for (int i = 0, k = 0; i < n; i++)
+	{
+		if (!may_run[i])
+			continue;
+		ended[i] = histories[k].ended;
+		rows[i].attempt_no = histories[k++].attempt_no;
 	}
 }
 
 void
-tc_progress_children(const TcQueueRow *parents, int n, int32 *readied)
+tc_insert_children(TcQueueRow *rows, int n, bool *inserted)
+{
+	bool	   *may_run = palloc(sizeof(bool) * n);
+	bool	   *ended = palloc(sizeof(bool) * n);
+	TcQueueRow *fresh = palloc(sizeof(TcQueueRow) * n);
+	bool	   *fresh_inserted = palloc(sizeof(bool) * n);
+	int			nfresh = 0;
+
+	for (int i = 0; i < n; i++)
+		may_run[i] = tc_may_run_already(&tc_template_of_lane(rows[i].lane_id)->steps[rows[i].key.step_no - 1]);
+	recall_histories(rows, may_run, n, ended);
+	for (int i = 0; i < n; i++)
+	{
+		if (ended[i])
+			continue;
+		may_run[nfresh] = may_run[i];
+		fresh[nfresh++] = rows[i];
+	}
+	tc_queue_insert_children(fresh, may_run, nfresh, fresh_inserted);
+	for (int i = 0, f = 0; i < n; i++)
+		inserted[i] = !ended[i] && fresh_inserted[f++];
+}
+
+/* Parents are sorted, but the children of one may lie among those of the next. */
+static void
+insert_singles(const Children *children, TcEnded *ended)
+{
+	TcQueueRow *rows = palloc(sizeof(TcQueueRow) * children->nsingles);
+	bool	   *inserted = palloc(sizeof(bool) * children->nsingles);
+
+	qsort(children->singles, children->nsingles, sizeof(Single), tc_step_key_compare);
+	for (int i = 0; i < children->nsingles; i++)
+		rows[i] = children->singles[i].row;
+	tc_insert_children(rows, children->nsingles, inserted);
+	for (int i = 0; i < children->nsingles; i++)
+	{
+		if (inserted[i])
+			ended[children->singles[i].parent].steps_ready++;
+	}
+}
+
+static void
+ready_children(TcEnded *ended, int n)
 {
 	Children	children;
 
-	collect_children(parents, n, &children);
-	memset(readied, 0, sizeof(int32) * n);
+	collect_children(ended, n, &children);
 	if (children.njoins > 0)
-		count_down_joins(&children, readied);
-	if (children.nready > 0)
-		insert_children(&children, readied);
+		count_down_joins(&children, ended);
+	if (children.nsingles > 0)
+		insert_singles(&children, ended);
+}
+
+/* ---- the story ----------------------------------------------------------- */
+
+static bool
+blocks(const TcEnded *ended)
+{
+	return ended->state == TC_STEP_ERROR &&
+		tc_template_of_lane(ended->lane_id)->steps[ended->key.step_no - 1].on_failure == TC_ON_FAILURE_FAIL;
+}
+
+/*
+ * Looks whether a task is over where nothing became ready in it.  One that made
+ * something ready leaves the task row alone, since that will run; so the
+ * branches of a task do not wait for one another.
+ */
+static void
+close_ended(TcEnded *ended, int n)
+{
+	int64	   *task_ids = palloc(sizeof(int64) * n);
+	int32	   *failed = palloc0(sizeof(int32) * n);
+	TcTaskState *states = palloc(sizeof(TcTaskState) * n);
+	int			ntasks = 0;
+	int			next;
+
+	for (int i = 0; i < n; i = next)
+	{
+		int32		ready = 0;
+
+		failed[ntasks] = 0;
+		for (next = i; next < n && ended[next].key.task_id == ended[i].key.task_id; next++)
+		{
+			ready += ended[next].steps_ready;
+			failed[ntasks] += ended[next].failed;
+			ended[next].task_state = TC_TASK_IN_PROGRESS;
+		}
+		if (ready == 0 || failed[ntasks] > 0)
+			task_ids[ntasks++] = ended[i].key.task_id;
+	}
+	if (ntasks == 0)
+		return;
+
+	tc_progress_close(task_ids, failed, ntasks, states);
+	for (int i = 0, t = 0; i < n && t < ntasks; i++)
+	{
+		while (t < ntasks && tc_task_id_compare(&task_ids[t], &ended[i].key.task_id) < 0)
+			t++;
+		if (t < ntasks && task_ids[t] == ended[i].key.task_id)
+			ended[i].task_state = states[t];
+	}
+}
+
+void
+tc_progress(TcEnded *ended, int n)
+{
+	if (n == 0)
+		return;
 	for (int i = 0; i < n; i++)
 	{
-		if (readied[i] > 0 && parents[i].lane_id > 0)
-			tc_event_ready(tc_lane_get(parents[i].lane_id)->namespace_name);
+		ended[i].steps_ready = 0;
+		ended[i].failed = blocks(&ended[i]) ? 1 : 0;
 	}
+	if (may_cascade(ended, n))
+		tc_cascade(ended, n);
+	else
+		ready_children(ended, n);
+	for (int i = 0; i < n; i++)
+	{
+		if (ended[i].steps_ready > 0 && ended[i].lane_id > 0)
+			tc_event_ready(tc_lane_get(ended[i].lane_id)->namespace_name);
+	}
+	close_ended(ended, n);
 }
 
 /* ---- closing ------------------------------------------------------------- */
@@ -233,9 +385,8 @@ end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n)
 					  moves[i].task_id);
 }
 
-/* failed: how many steps of each task to count as failed. */
-static void
-close_tasks(const int64 *task_ids, int n, int32 failed, TcTaskState *states)
+void
+tc_progress_close(const int64 *task_ids, const int32 *failed, int n, TcTaskState *states)
 {
 	TcTaskMove *moves = palloc(sizeof(TcTaskMove) * Max(n, 1));
 	TcQueueRest *rests = palloc(sizeof(TcQueueRest) * Max(n, 1));
@@ -247,16 +398,17 @@ close_tasks(const int64 *task_ids, int n, int32 failed, TcTaskState *states)
 	tc_queue_rest(task_ids, n, rests);
 	for (int i = 0; i < n; i++)
 	{
-		TcTaskMove	move = {task_ids[i], tasks[i].state, TC_TASK_COMPLETE, failed};
+		int32		more = failed == NULL ? 0 : failed[i];
+		TcTaskMove	move = {task_ids[i], tasks[i].state, TC_TASK_COMPLETE, more};
 
 		states[i] = tasks[i].state;
 		if (rests[i] == TC_REST_RUNNABLE || tc_task_state_is_ended(tasks[i].state))
 		{
-			if (failed != 0)
-				tc_task_add_failed(task_ids[i], failed);
+			if (more != 0)
+				tc_task_add_failed(task_ids[i], more);
 			continue;
 		}
-		if (tasks[i].failed_steps + failed > 0)
+		if (tasks[i].failed_steps + more > 0)
 			move.to = TC_TASK_ERROR;
 		if (tc_task_move(move.from, move.to) != TC_MOVE_LEGAL)
 			tc_raise_illegal_task_move(move.task_id, move.from, move.to);
@@ -266,19 +418,4 @@ close_tasks(const int64 *task_ids, int n, int32 failed, TcTaskState *states)
 	}
 	if (nmoves > 0)
 		end_tasks(moves, rests, nmoves);
-}
-
-void
-tc_progress_close(const int64 *task_ids, int n, TcTaskState *states)
-{
-	close_tasks(task_ids, n, 0, states);
-}
-
-TcTaskState
-tc_progress_failed(int64 task_id)
-{
-	TcTaskState state;
-
-	close_tasks(&task_id, 1, 1, &state);
-	return state;
 }

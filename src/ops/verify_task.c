@@ -74,38 +74,56 @@ check_results(Findings *findings, int32 step_no, const TcStepView *step)
 		found(findings, step_no, "%d results are stored", step->completions);
 	if (step->continued_after_end)
 		found(findings, step_no, "an attempt is on record after the step was complete");
-	if (step->completions > 0 && step->live)
+	if (step->completions > 0 && step->live && step->phase != TC_PHASE_ENDED)
 		found(findings, step_no, "complete, and still in the queue");
 }
 
 /* Invariant 1: in the queue when and only when it should be, counting right. */
 static void
+check_counts(Findings *findings, int32 node, const TcStepView *step)
+{
+	const TcTaskView *view = findings->view;
+	TcParents	parents = tc_view_parents(view, node);
+	int32		missing = tc_trigger_remaining(view->template->steps[node].trigger_rule, &parents);
+	bool		waits = step->phase == TC_PHASE_WAITING;
+
+	if (!step->live || step->phase == TC_PHASE_ENDED)
+		return;
+	if (step->remaining_parents != (waits ? missing : 0))
+		found(findings, node + 1, "counts %d remaining parents; %d are not satisfied",
+			  step->remaining_parents, missing);
+	if (waits && step->satisfied_parents != parents.fates[TC_PARENT_SATISFIED])
+		found(findings, node + 1, "counts %d satisfied parents; there are %d",
+			  step->satisfied_parents, parents.fates[TC_PARENT_SATISFIED]);
+	if (waits && tc_dag_parent_count(&view->template->dag, node) < 2)
+		found(findings, node + 1, "waits for parents, though it is no join");
+}
+
+/* What a failure has let run stays so when the failed step is reset. */
+static void
 check_readiness(Findings *findings, int32 node, const TcStepView *step)
 {
 	const TcTaskView *view = findings->view;
 	int32		step_no = node + 1;
-	int32		parents = tc_dag_parent_count(&view->template->dag, node);
-	int32		missing = parents - tc_view_satisfied_parents(view, node);
-	bool		may_run = missing == 0;
-	bool		runs = step->live &&
-		(step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED);
+	int32		missing = tc_view_remaining_parents(view, node);
+	TcVerdict	verdict = tc_view_verdict(view, node);
+	bool		may_run = verdict == TC_VERDICT_RUNS ||
+		view->template->steps[node].trigger_rule == TC_TRIGGER_ALL_DONE;
+	bool		waits = !step->live && !tc_step_state_is_ended(step->state);
 
-	if (runs && !may_run)
+	if (tc_view_is_triggered(step) && !may_run)
 		found(findings, step_no, "ready or claimed, though %d parents are not satisfied", missing);
 	if (step->history_rows > 0 && !may_run)
 		found(findings, step_no, "was run, though %d parents are not satisfied", missing);
-	if (step->live && step->phase != TC_PHASE_ENDED &&
-		step->remaining_parents != (step->phase == TC_PHASE_WAITING ? missing : 0))
-		found(findings, step_no, "counts %d remaining parents; %d are not satisfied",
-			  step->remaining_parents, missing);
 	if (tc_task_state_is_ended(view->task.state))
 		return;
-	if (!step->live && may_run && !tc_step_state_is_ended(step->state))
+	if (waits && verdict == TC_VERDICT_RUNS)
 		found(findings, step_no, "every parent is satisfied, and the step is not in the queue");
-	if (!step->live && parents > 1 && !may_run && !tc_step_state_is_ended(step->state))
+	if (waits && verdict == TC_VERDICT_WAITS && tc_dag_parent_count(&view->template->dag, node) > 1)
 		found(findings, step_no, "a join that waits is not in the queue");
-	if (step->live && step->phase == TC_PHASE_WAITING && parents < 2)
-		found(findings, step_no, "waits for parents, though it is no join");
+	if (step->state == TC_STEP_PENDING && !tc_view_is_triggered(step) &&
+		(verdict == TC_VERDICT_SKIPPED || verdict == TC_VERDICT_CANCELLED))
+		found(findings, step_no, "its parents ended without it, and it waits");
 }
 
 /* A row is ready, claimed, waiting or ended, and has what that needs. */
@@ -217,10 +235,10 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 		CHECK_FOR_INTERRUPTS();
 		steps[step->state]++;
 		blocking += tc_view_blocks(view, node) ? 1 : 0;
-		runnable = runnable || (step->live && (step->phase == TC_PHASE_READY ||
-											   step->phase == TC_PHASE_CLAIMED));
+		runnable = runnable || tc_view_is_triggered(step);
 		check_attempts(&findings, node + 1, step);
 		check_results(&findings, node + 1, step);
+		check_counts(&findings, node, step);
 		check_readiness(&findings, node, step);
 		check_row(&findings, node + 1, step);
 		check_lane(&findings, node, step);

@@ -249,7 +249,7 @@ read_locked_row(uint64 row, TcQueueRow *queue_row)
 	queue_row->phase = tc_row_char(row, 4);
 	queue_row->waits_for_retry = tc_row_bool(row, 5);
 	queue_row->visible_at = tc_row_timestamptz(row, 6);
-	queue_row->remaining_parents = 0;
+	queue_row->remaining_parents = queue_row->satisfied_parents = 0;
 	queue_row->attempts = tc_row_int32(row, 7);
 	queue_row->max_attempts = tc_row_int32(row, 8);
 	queue_row->attempt_no = tc_row_int32(row, 9);

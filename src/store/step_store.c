@@ -17,7 +17,7 @@
 #define QUEUE_COLUMNS \
 	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
 	" q.remaining_parents, q.attempts, q.max_attempts, q.attempt_no, q.claim_token," \
-	" q.claimed_at, q.worker_id, q.checkpoint"
+	" q.claimed_at, q.worker_id, q.checkpoint, q.satisfied_parents"
 
 /* Keys as columns: what unnest() takes. */
 typedef struct KeyColumns
@@ -103,6 +103,7 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 	queue_row->claimed_at = tc_row_timestamptz(row, 12);
 	queue_row->worker_id = tc_row_text(row, 13);
 	queue_row->checkpoint = tc_row_varlena(row, 14);
+	queue_row->satisfied_parents = tc_row_int32(row, 15);
 }
 
 /* ---- locking ------------------------------------------------------------- */
@@ -130,6 +131,7 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 static TcPlan plan_lock_claims = LOCK_PLAN(LOCK_SQL("'c'"));
 static TcPlan plan_lock_claims_skip = LOCK_PLAN(LOCK_SQL("'c'") " SKIP LOCKED");
 static TcPlan plan_lock_any = LOCK_PLAN(LOCK_SQL("'w', 'r', 'c', 'x'"));
+static TcPlan plan_lock_waiting = LOCK_PLAN(LOCK_SQL("'w', 'x'"));
 
 static int
 lock_rows(TcPlan *plan, const TcStepKey *keys, int n, TcQueueRow **rows)
@@ -160,9 +162,9 @@ tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows)
 }
 
 int
-tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows)
+tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows)
 {
-	return lock_rows(&plan_lock_any, keys, n, rows);
+	return lock_rows(&plan_lock_waiting, keys, n, rows);
 }
 
 bool
@@ -294,26 +296,27 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
 	for (uint64 i = 0; i < count; i++)
 		read_queue_row(i, &(*rows)[i]);
-	return count > 0 && tc_row_int64(0, 15) == count;
+	return count > 0 && tc_row_int64(0, 16) == count;
 }
 
 /* ---- rows are born, counted down, removed -------------------------------- */
 
 #define INSERT_ROWS \
 	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, lane_id, phase, waits_for_retry," \
-	" visible_at, remaining_parents, attempts, max_attempts, attempt_no)" \
+	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no)" \
 	" SELECT i.task_id, i.step_no, $1, i.lane_id, i.phase, false," \
-	" i.visible_at, i.remaining, i.attempts, i.max_attempts, i.attempt_no" \
+	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no" \
 	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[]," \
-	"  $9::int[], $10::\"char\"[])" \
-	"  AS i(task_id, step_no, lane_id, visible_at, remaining, attempts, max_attempts, attempt_no, phase)"
+	"  $9::int[], $10::int[], $11::\"char\"[])" \
+	"  AS i(task_id, step_no, lane_id, visible_at, remaining, satisfied, attempts, max_attempts, attempt_no," \
+	"   phase)"
 
 #define INSERT_ROWS_PLAN \
 	.kind = TC_WRITE, \
 	.expect = SPI_OK_INSERT, \
-	.nargs = 10, \
+	.nargs = 11, \
 	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, \
-		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID}
+		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID}
 
 static TcPlan plan_insert = {.sql = INSERT_ROWS, INSERT_ROWS_PLAN};
 
@@ -325,7 +328,7 @@ static uint64
 insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 {
 	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
-	int32	   *numbers[5];
+	int32	   *numbers[6];
 	TimestampTz *visible_at = palloc(sizeof(TimestampTz) * Max(n, 1));
 	char	   *phases = palloc(Max(n, 1));
 	uint64		inserted = 0;
@@ -339,13 +342,14 @@ insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 		phases[i] = rows[i].phase;
 		numbers[0][i] = rows[i].lane_id;
 		numbers[1][i] = rows[i].remaining_parents;
-		numbers[2][i] = rows[i].attempts;
-		numbers[3][i] = rows[i].max_attempts;
-		numbers[4][i] = rows[i].attempt_no;
+		numbers[2][i] = rows[i].satisfied_parents;
+		numbers[3][i] = rows[i].attempts;
+		numbers[4][i] = rows[i].max_attempts;
+		numbers[5][i] = rows[i].attempt_no;
 	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[10];
+		Datum		values[11];
 
 		end = tc_shard_run_end(columns.task_ids, start, n);
 		bind_keys(values, &columns, start, end);
@@ -353,7 +357,7 @@ insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 		values[4] = tc_array_timestamptz(visible_at + start, end - start);
 		for (int c = 1; c < lengthof(numbers); c++)
 			values[4 + c] = tc_array_int32(numbers[c] + start, end - start);
-		values[9] = tc_array_char(phases + start, end - start);
+		values[10] = tc_array_char(phases + start, end - start);
 		inserted += tc_plan_run(plan, values, NULL);
 	}
 	return inserted;
@@ -366,7 +370,7 @@ tc_queue_insert(const TcQueueRow *rows, int n)
 }
 
 void
-tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
+tc_queue_insert_children(const TcQueueRow *rows, const bool *may_run, int n, bool *inserted)
 {
 	TcStepKey  *keys;
 	TcQueueRow *there;
@@ -379,12 +383,12 @@ tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 	keys = palloc(sizeof(TcStepKey) * n);
 	for (int i = 0; i < n; i++)
 		keys[i] = rows[i].key;
-	nthere = tc_queue_lock(keys, n, &there);
+	nthere = lock_rows(&plan_lock_any, keys, n, &there);
 	for (int i = 0, t = 0; i < n && t < nthere; i++)
 	{
 		if (tc_step_key_compare(&there[t], &keys[i]) != 0)
 			continue;
-		if (there[t++].phase != TC_PHASE_ENDED)
+		if (there[t++].phase != TC_PHASE_ENDED && !may_run[i])
 			continue;
 		inserted[i] = false;
 		missing--;
@@ -401,65 +405,144 @@ tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 static TcPlan plan_count_down = {
 	.sql =
 	"WITH locked AS MATERIALIZED ("
-	" SELECT q.task_id, q.step_no, i.satisfied"
-	" FROM unnest($2::bigint[], $3::int[], $4::int[]) AS i(task_id, step_no, satisfied)"
+	" SELECT q.task_id, q.step_no, i.counted, i.satisfied, i.visible_at,"
+	"  q.phase = 'w' AND (q.remaining_parents = i.counted OR (i.at_first AND i.satisfied > 0)) AS runs"
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::int[], $6::timestamptz[], $7::boolean[])"
+	"  AS i(task_id, step_no, counted, satisfied, visible_at, at_first)"
 	" JOIN tasker.step_queue q"
 	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
+	" WHERE q.phase IN ('w', 'x')"
 	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q)"
 	"UPDATE tasker.step_queue q SET"
-	" remaining_parents = q.remaining_parents - l.satisfied,"
-	" phase = CASE WHEN q.phase = 'w' AND q.remaining_parents = l.satisfied THEN 'r' ELSE q.phase END,"
-	" visible_at = CASE WHEN q.phase = 'w' AND q.remaining_parents = l.satisfied THEN $5 ELSE q.visible_at END"
+	" remaining_parents = CASE WHEN q.phase <> 'w' THEN q.remaining_parents WHEN l.runs THEN 0"
+	"  ELSE q.remaining_parents - l.counted END,"
+	" satisfied_parents = CASE WHEN q.phase = 'w' THEN q.satisfied_parents + l.satisfied"
+	"  ELSE q.satisfied_parents END,"
+	" phase = CASE WHEN l.runs THEN 'r' ELSE q.phase END,"
+	" visible_at = CASE WHEN l.runs THEN l.visible_at ELSE q.visible_at END"
 	" FROM locked l WHERE q.task_id = l.task_id AND q.step_no = l.step_no AND q.shard_key = $1"
 	" RETURNING " QUEUE_COLUMNS,
 	.kind = TC_WRITE,
 	.expect = SPI_OK_UPDATE_RETURNING,
-	.nargs = 5,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID},
+	.nargs = 7,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+		TIMESTAMPTZARRAYOID, BOOLARRAYOID},
 };
 
-int
-tc_queue_count_down(const TcStepKey *keys, const int32 *satisfied, int n, TcQueueRow **rows)
+/* Counts as columns. */
+typedef struct CountColumns
 {
-	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int32	   *counted;
+	int32	   *satisfied;
+	TimestampTz *visible_at;
+	bool	   *at_first;
+} CountColumns;
+
+static CountColumns
+count_columns(const TcJoinCount *joins, int n)
+{
+	CountColumns columns = {
+		palloc(sizeof(int32) * Max(n, 1)), palloc(sizeof(int32) * Max(n, 1)),
+		palloc(sizeof(TimestampTz) * Max(n, 1)), palloc(sizeof(bool) * Max(n, 1))
+	};
+
+	for (int i = 0; i < n; i++)
+	{
+		columns.counted[i] = joins[i].counted;
+		columns.satisfied[i] = joins[i].satisfied;
+		columns.visible_at[i] = joins[i].visible_at;
+		columns.at_first[i] = joins[i].at_first;
+	}
+	return columns;
+}
+
+/* How many rows there have to be: only a join that its rule let run already may lack its own. */
+static int
+count_required(const TcJoinCount *joins, int start, int end)
+{
+	int			required = 0;
+
+	for (int i = start; i < end; i++)
+		required += joins[i].may_run ? 0 : 1;
+	return required;
+}
+
+int
+tc_queue_count_down(const TcJoinCount *joins, int n, TcQueueRow **rows)
+{
+	KeyColumns	keys = key_columns(joins, sizeof(TcJoinCount), n);
+	CountColumns columns = count_columns(joins, n);
 	int			found = 0;
 	int			end;
 
 	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[5];
+		Datum		values[7];
 		uint64		count;
+		int			m;
 
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		values[3] = tc_array_int32(satisfied + start, end - start);
-		values[4] = TimestampTzGetDatum(tc_session_now());
+		end = tc_shard_run_end(keys.task_ids, start, n);
+		m = end - start;
+		bind_keys(values, &keys, start, end);
+		values[3] = tc_array_int32(columns.counted + start, m);
+		values[4] = tc_array_int32(columns.satisfied + start, m);
+		values[5] = tc_array_timestamptz(columns.visible_at + start, m);
+		values[6] = tc_array_bool(columns.at_first + start, m);
 		count = tc_plan_run(&plan_count_down, values, NULL);
-		if (count != end - start)
+		if (count < count_required(joins, start, end))
 			elog(ERROR, "a waiting join of task " INT64_FORMAT " has no queue row",
-				 columns.task_ids[start]);
+				 keys.task_ids[start]);
 		for (uint64 i = 0; i < count; i++)
 			read_queue_row(i, &(*rows)[found++]);
 	}
 	return found;
 }
 
-static TcPlan plan_end_waiting = {
+static TcPlan plan_settle_waiting = {
 	.sql =
-	"UPDATE tasker.step_queue q SET phase = 'x'"
-	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
-	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1 AND q.phase = 'w'",
+	"UPDATE tasker.step_queue q SET phase = i.phase, visible_at = i.visible_at,"
+	" remaining_parents = i.remaining, satisfied_parents = i.satisfied"
+	" FROM unnest($2::bigint[], $3::int[], $4::\"char\"[], $5::timestamptz[], $6::int[], $7::int[])"
+	"  AS i(task_id, step_no, phase, visible_at, remaining, satisfied)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_UPDATE,
-	.nargs = 3,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
+	.nargs = 7,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, CHARARRAYOID, TIMESTAMPTZARRAYOID,
+		INT4ARRAYOID, INT4ARRAYOID},
 };
 
 void
-tc_queue_end_waiting(const TcStepKey *keys, int n)
+tc_queue_settle_waiting(const TcQueueRow *rows, int n)
 {
-	run_for_keys(&plan_end_waiting, keys, n);
+	KeyColumns	keys = key_columns(rows, sizeof(TcQueueRow), n);
+	char	   *phases = palloc(Max(n, 1));
+	TimestampTz *visible_at = palloc(sizeof(TimestampTz) * Max(n, 1));
+	int32	   *remaining = palloc(sizeof(int32) * Max(n, 1));
+	int32	   *satisfied = palloc(sizeof(int32) * Max(n, 1));
+	int			end;
+
+	for (int i = 0; i < n; i++)
+	{
+		phases[i] = rows[i].phase;
+		visible_at[i] = rows[i].visible_at;
+		remaining[i] = rows[i].remaining_parents;
+		satisfied[i] = rows[i].satisfied_parents;
+	}
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[7];
+
+		end = tc_shard_run_end(keys.task_ids, start, n);
+		bind_keys(values, &keys, start, end);
+		values[3] = tc_array_char(phases + start, end - start);
+		values[4] = tc_array_timestamptz(visible_at + start, end - start);
+		values[5] = tc_array_int32(remaining + start, end - start);
+		values[6] = tc_array_int32(satisfied + start, end - start);
+		if (tc_plan_run(&plan_settle_waiting, values, NULL) != end - start)
+			elog(ERROR, "a locked queue row vanished");
+	}
 }
 
 static TcPlan plan_clear = {
@@ -953,6 +1036,56 @@ tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests)
 				rests[start + i] = TC_REST_NONE;
 			else
 				rests[start + i] = tc_row_bool(i, 1) ? TC_REST_RUNNABLE : TC_REST_WAITING;
+		}
+	}
+}
+
+/* Not EXISTS: the planner would hash the whole history to answer it. */
+static TcPlan plan_histories = {
+	.sql =
+	"SELECT coalesce((SELECT a.attempt_no FROM tasker.step_attempts a"
+	"  WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	"  ORDER BY a.attempt_no DESC LIMIT 1), 0),"
+	" (SELECT h.to_state FROM ("
+	"  (SELECT a.attempt_no, 0::bigint AS move_id, a.to_state FROM tasker.step_attempts a"
+	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	"   ORDER BY a.attempt_no DESC LIMIT 1)"
+	"  UNION ALL"
+	"  (SELECT m.after_attempt_no, m.move_id, m.to_state FROM tasker.step_moves m"
+	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1"
+	"   ORDER BY m.move_id DESC LIMIT 1)) h"
+	"  ORDER BY h.attempt_no DESC, h.move_id DESC LIMIT 1)"
+	" FROM unnest($2::bigint[], $3::int[]) WITH ORDINALITY AS i(task_id, step_no, ord) ORDER BY i.ord",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
+};
+
+void
+tc_step_histories(const TcStepKey *keys, int n, TcStepHistory *histories)
+{
+	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
+	int			end;
+
+	for (int start = 0; start < n; start = end)
+	{
+		Datum		values[3];
+		uint64		count;
+
+		end = tc_shard_run_end(columns.task_ids, start, n);
+		bind_keys(values, &columns, start, end);
+		count = tc_plan_run(&plan_histories, values, NULL);
+		for (uint64 i = 0; i < count; i++)
+		{
+			const char *state_name = tc_row_text(i, 2);
+			TcStepState state = TC_STEP_PENDING;
+
+			if (state_name != NULL && !tc_step_state_parse(state_name, &state))
+				elog(ERROR, "unknown step state in the history of task " INT64_FORMAT,
+					 keys[start + i].task_id);
+			histories[start + i].attempt_no = tc_row_int32(i, 1);
+			histories[start + i].ended = tc_step_state_is_ended(state);
 		}
 	}
 }

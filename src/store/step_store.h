@@ -14,7 +14,7 @@
 #define TC_PHASE_WAITING 'w'	/* a join whose parents are not all satisfied */
 #define TC_PHASE_READY 'r'		/* claimable from visible_at on */
 #define TC_PHASE_CLAIMED 'c'	/* in a worker's hands until visible_at */
-#define TC_PHASE_ENDED 'x'		/* ended by hand before its parents did: they must not wake it */
+#define TC_PHASE_ENDED 'x'		/* ended before its parents did: they must not wake it */
 
 typedef struct TcStepKey
 {
@@ -33,6 +33,7 @@ typedef struct TcQueueRow
 	bool		waits_for_retry;
 	TimestampTz visible_at;
 	int32		remaining_parents;
+	int32		satisfied_parents;
 	int32		attempts;
 	int32		max_attempts;
 	int32		attempt_no;
@@ -60,8 +61,8 @@ extern int	tc_step_key_compare(const void *a, const void *b);
  */
 extern int	tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows);
 
-/* The same for rows of any phase. */
-extern int	tc_queue_lock(const TcStepKey *keys, int n, TcQueueRow **rows);
+/* The same for rows that wait for parents, or ended before them. */
+extern int	tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows);
 
 /* One claimed row, without waiting: false when it is gone or locked. */
 extern bool tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row);
@@ -71,9 +72,6 @@ extern int32 tc_queue_peek_lane(TcStepKey key);
 
 /* All rows of a task, if none of them is locked by somebody else: else false. */
 extern bool tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows);
-
-/* Joins that wait, among locked rows, end before their turn: they keep their place. */
-extern void tc_queue_end_waiting(const TcStepKey *keys, int n);
 
 /*
  * Locks the ready and claimed rows of a task in order, those that appear
@@ -89,10 +87,12 @@ extern int	tc_queue_read_task(int64 task_id, TcQueueRow **rows);
 extern void tc_queue_insert(const TcQueueRow *rows, int n);
 
 /*
- * Ready rows for children whose one parent ended.  A child that people ended
- * before keeps its row: inserted[i] tells which rows are new.
+ * Rows for children whose one parent ended.  A child that people ended before
+ * keeps its row, and one that its rule let run already may have any (may_run):
+ * inserted[i] tells which rows are new.
  */
-extern void tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted);
+extern void tc_queue_insert_children(const TcQueueRow *rows, const bool *may_run, int n,
+									 bool *inserted);
 
 /* Ends claims with results: the rows leave the queue, the attempts enter the history. */
 extern void tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n);
@@ -103,12 +103,25 @@ extern void tc_queue_fail(const TcQueueRow *row, const TcFailure *failure);
 /* Records the lost attempts of expired leases that are about to be claimed anew. */
 extern void tc_queue_record_expired(const TcQueueRow *rows, int n);
 
+/* Parents of a waiting join that have just ended. */
+typedef struct TcJoinCount
+{
+	TcStepKey	key;			/* first: sorted by it */
+	int32		counted;		/* that it waits for no more */
+	int32		satisfied;		/* of these */
+	TimestampTz visible_at;		/* once it is ready */
+	bool		at_first;		/* it runs at the first that is satisfied */
+	bool		may_run;		/* it may run already, or have run: there need be no row that waits */
+} TcJoinCount;
+
 /*
- * Counts satisfied parents off waiting joins (satisfied[i] of keys[i]).
- * Returns the rows in their new form: phase ready where none remains.
+ * Counts parents off waiting joins; none of them may end with it.  Returns those
+ * that wait or ended before, in their new form: phase ready where it runs now.
  */
-extern int	tc_queue_count_down(const TcStepKey *keys, const int32 *satisfied, int n,
-								TcQueueRow **rows);
+extern int	tc_queue_count_down(const TcJoinCount *joins, int n, TcQueueRow **rows);
+
+/* Writes phase, time and counts of rows that waited; the caller has locked them. */
+extern void tc_queue_settle_waiting(const TcQueueRow *rows, int n);
 
 /* Gives claims back; visible from `visible_at` on. */
 extern void tc_queue_release(const TcQueueRow *rows, int n, TimestampTz visible_at);
@@ -168,6 +181,15 @@ extern void tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpo
 
 /* Takes every row of a task out of the claims' reach, or back into it. */
 extern void tc_queue_set_paused(int64 task_id, bool paused);
+
+/* What the history says about a step that has no row. */
+typedef struct TcStepHistory
+{
+	int32		attempt_no;		/* attempts that ended, ever */
+	bool		ended;			/* it led to a state that it does not leave by itself */
+} TcStepHistory;
+
+extern void tc_step_histories(const TcStepKey *keys, int n, TcStepHistory *histories);
 
 /* What is left of a task in the queue. */
 typedef enum TcQueueRest

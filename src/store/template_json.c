@@ -27,6 +27,9 @@
 #define NOT_PUBLISHED "stored, but nothing is published for it by this version"
 #define NO_EFFECT "stored, but it has no effect"
 
+/* The first so many of the step types are there; the others are refused. */
+#define SUPPORTED_TYPES			(TC_TYPE_DEFERRED_CONVERGENCE + 1)
+
 /* ---- vocabulary ---------------------------------------------------------- */
 
 static const char *const identity_strategies[] = {
@@ -43,17 +46,28 @@ static const char *const backoff_strategies[] = {
 	NULL
 };
 
-/*
- * In the order of the enums they are read into; the first word is the default.  Of
- * types and trigger rules it is the only one that this version supports.
- */
 static const char *const step_types[] = {
-	"standard", "decision", "deferred_convergence", "batchable", "batch_worker", NULL
+#define X(id, name) [TC_TYPE_##id] = name,
+	TC_STEP_TYPES(X)
+#undef X
+	NULL
 };
+
 static const char *const trigger_rules[] = {
-	"all_satisfied", "none_failed", "one_satisfied", "all_done", NULL
+#define X(id, name) [TC_TRIGGER_##id] = name,
+	TC_TRIGGER_RULES(X)
+#undef X
+	NULL
 };
-static const char *const step_failure_rules[] = {"fail", "skip", "continue", NULL};
+
+static const char *const step_failure_rules[] = {
+#define X(id, name) [TC_ON_FAILURE_##id] = name,
+	TC_FAILURE_RULES(X)
+#undef X
+	NULL
+};
+
+/* in the order of the values they are read into; the first word is the default */
 static const char *const task_failure_rules[] = {"continue", "fail_fast", NULL};
 static const char *const staleness_actions[] = {"dlq", "error", "none", NULL};
 
@@ -146,7 +160,7 @@ static const TcKey step_keys[] = {
 	{.name = "name", .field = STEP_NAME, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
 	{.name = "description", .field = STEP_DESCRIPTION, .read = tc_read_text},
 	{.name = "type", .field = STEP_TYPE, .read = tc_read_word,
-	.words = step_types, .supported = 1},
+	.words = step_types, .supported = SUPPORTED_TYPES},
 	{.name = "depends_on", .field = STEP_DEPENDS_ON, .read = tc_read_references,
 	.accumulates = true},
 	{.name = handler_block, .nested = handler_keys},
@@ -157,13 +171,13 @@ static const TcKey step_keys[] = {
 	.min = PG_INT16_MIN, .max = PG_INT16_MAX},
 	{.name = "queue", .field = STEP_QUEUE, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
 	{.name = "trigger_rule", .field = STEP_TRIGGER_RULE, .read = tc_read_word,
-	.words = trigger_rules, .supported = 1},
+	.words = trigger_rules},
 	{.name = "on_failure", .field = STEP_ON_FAILURE, .read = tc_read_word,
 	.words = step_failure_rules},
 	{.name = "result_schema", .field = STEP_RESULT_SCHEMA, .read = tc_read_schema},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
-	.words = step_types, .supported = 1},
+	.words = step_types, .supported = SUPPORTED_TYPES},
 	{.name = "dependencies", .field = STEP_DEPENDS_ON, .read = tc_read_references,
 	.accumulates = true},
 	{.name = "depends_on_step", .field = STEP_DEPENDS_ON, .read = tc_read_reference,
@@ -329,6 +343,7 @@ static List *read_step(TcReader *reader, const TcPath *path, const JsonbValue *j
 					   TcStep *step);
 static void enter_step_name(TcReader *reader, const TcPath *path, const char *name);
 static void fill_step(TcStep *step, const TcValue *values);
+static void check_root(TcReader *reader, const TcPath *path, const TcValue *values);
 static void fill_backoff(TcReader *reader, const TcPath *path, TcValue *values,
 						 TcBackoffPolicy *backoff);
 static const struct varlena *handler_config(const TcValue *initialization);
@@ -484,6 +499,7 @@ read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *
 		enter_step_name(reader, path, values[STEP_NAME].text);
 	fill_backoff(reader, path, values, &step->backoff);
 	fill_step(step, values);
+	check_root(reader, path, values);
 	tc_write_fields(reader, step_fields, values, STEP_FIELD_COUNT);
 	pushJsonbValue(&reader->output, WJB_END_OBJECT, NULL);
 	return values[STEP_DEPENDS_ON].references;
@@ -515,8 +531,22 @@ fill_step(TcStep *step, const TcValue *values)
 	step->retryable = tc_value_integer(&values[STEP_RETRYABLE], true);
 	step->max_attempts = tc_value_integer(&values[STEP_MAX_ATTEMPTS], TC_DEFAULT_MAX_ATTEMPTS);
 	step->timeout_seconds = tc_value_integer(&values[STEP_TIMEOUT_SECONDS], 0);
+	step->type = tc_value_integer(&values[STEP_TYPE], TC_TYPE_STANDARD);
+	step->trigger_rule = tc_value_integer(&values[STEP_TRIGGER_RULE],
+										  step->type == TC_TYPE_DEFERRED_CONVERGENCE ?
+										  TC_TRIGGER_NONE_FAILED : TC_TRIGGER_ALL_SATISFIED);
 	step->on_failure = tc_value_integer(&values[STEP_ON_FAILURE], TC_ON_FAILURE_FAIL);
 	step->result_schema = json_document(&values[STEP_RESULT_SCHEMA]);
+}
+
+/* What a step does about its parents means nothing where there are none. */
+static void
+check_root(TcReader *reader, const TcPath *path, const TcValue *values)
+{
+	TcPath		here = {.parent = path, .key = "trigger_rule"};
+
+	if (values[STEP_TRIGGER_RULE].key != NULL && values[STEP_DEPENDS_ON].references == NIL)
+		tc_warn(reader, &here, "has no effect, because the step depends on none");
 }
 
 /* A base above the cap is capped; that is worth a warning where it was written. */

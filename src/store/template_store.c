@@ -105,7 +105,7 @@ static TcPlan plan_steps = {
 	.sql =
 	"SELECT named_step_id, name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms, jitter,"
-	" coalesce(timeout_seconds, 0), on_failure, result_schema"
+	" coalesce(timeout_seconds, 0), on_failure, result_schema, step_type, trigger_rule"
 	" FROM tasker.named_steps WHERE named_task_id = $1 ORDER BY step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -209,23 +209,25 @@ static TcPlan plan_insert_steps = {
 	.sql =
 	"INSERT INTO tasker.named_steps (named_task_id, step_no, name, queue, priority,"
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
-	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth, result_schema)"
+	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth, result_schema,"
+	" step_type, trigger_rule)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
-	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth, s.result_schema"
+	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth, s.result_schema, s.step_type, s.trigger_rule"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
-	" $14::float8[], $15::int[], $16::text[], $17::int[], $18::jsonb[]) WITH ORDINALITY"
+	" $14::float8[], $15::int[], $16::text[], $17::int[], $18::jsonb[], $19::text[], $20::text[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
-	" jitter, timeout_seconds, on_failure, min_depth, result_schema, step_no)",
+	" jitter, timeout_seconds, on_failure, min_depth, result_schema, step_type, trigger_rule, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 18,
+	.nargs = 20,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID},
+	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID,
+	TEXTARRAYOID, TEXTARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -413,6 +415,11 @@ load_step(TcStep *step, uint64 row)
 		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id,
 							   "The failure rule is unknown.");
 	step->result_schema = row_varlena_here(row, 17);
+	if (!tc_step_type_parse(tc_row_text(row, 18), &step->type))
+		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id, "The step type is unknown.");
+	if (!tc_trigger_rule_parse(tc_row_text(row, 19), &step->trigger_rule))
+		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id,
+							   "The trigger rule is unknown.");
 }
 
 static void
@@ -656,6 +663,8 @@ DEFINE_STEP_COLUMN(max_backoffs, int64, step->backoff.max_ms, tc_array_int64)
 DEFINE_STEP_COLUMN(jitters, double, step->backoff.jitter, array_float8)
 DEFINE_STEP_COLUMN(timeouts, int32, step->timeout_seconds, tc_array_int32)
 DEFINE_STEP_COLUMN(failure_rules, const char *, tc_failure_rule_name(step->on_failure), tc_array_text)
+DEFINE_STEP_COLUMN(step_types, const char *, tc_step_type_name(step->type), tc_array_text)
+DEFINE_STEP_COLUMN(trigger_rules, const char *, tc_trigger_rule_name(step->trigger_rule), tc_array_text)
 DEFINE_STEP_COLUMN(result_schemas, const struct varlena *, step->result_schema, tc_array_jsonb)
 
 static Datum
@@ -689,6 +698,8 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		failure_rules(template),
 		min_depths(template),
 		result_schemas(template),
+		step_types(template),
+		trigger_rules(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);

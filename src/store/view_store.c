@@ -33,7 +33,8 @@ bind_range(Datum *values, int64 task_id, StepRange range)
 static TcPlan plan_queue = {
 	.sql =
 	"SELECT q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at, q.claimed_at,"
-	" q.remaining_parents, q.attempts, q.attempt_no, q.claim_token IS NOT NULL"
+	" q.remaining_parents, q.attempts, q.attempt_no, q.claim_token IS NOT NULL,"
+	" q.satisfied_parents"
 	" FROM tasker.step_queue q WHERE q.task_id = $1 AND q.shard_key = $2"
 	" AND q.step_no BETWEEN $3 AND $4 ORDER BY q.step_no",
 	.kind = TC_READ,
@@ -73,6 +74,7 @@ read_queue(TcTaskView *view, StepRange range)
 		step->attempts = tc_row_int32(i, 8);
 		step->attempt_no = tc_row_int32(i, 9);
 		step->has_token = tc_row_bool(i, 10);
+		step->satisfied_parents = tc_row_int32(i, 11);
 	}
 }
 
@@ -234,26 +236,43 @@ tc_view_blocks(const TcTaskView *view, int32 node)
 		view->template->steps[node].on_failure == TC_ON_FAILURE_FAIL;
 }
 
-bool
-tc_view_satisfies(const TcTaskView *view, int32 node)
+TcParentFate
+tc_view_fate(const TcTaskView *view, int32 parent, int32 node)
 {
-	return tc_step_state_satisfies(view->steps[node].state) ||
-		(view->steps[node].state == TC_STEP_ERROR &&
-		 view->template->steps[node].on_failure == TC_ON_FAILURE_CONTINUE);
+	return tc_parent_fate(view->steps[parent].state, view->template->steps[parent].on_failure, true);
+}
+
+TcParents
+tc_view_parents(const TcTaskView *view, int32 node)
+{
+	const TcDag *dag = &view->template->dag;
+	TcParents	parents = {{0}};
+
+	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
+		parents.fates[tc_view_fate(view, dag->parents[p], node)]++;
+	return parents;
+}
+
+TcVerdict
+tc_view_verdict(const TcTaskView *view, int32 node)
+{
+	TcParents	parents = tc_view_parents(view, node);
+
+	return tc_trigger_verdict(view->template->steps[node].trigger_rule, &parents);
 }
 
 int32
-tc_view_satisfied_parents(const TcTaskView *view, int32 node)
+tc_view_remaining_parents(const TcTaskView *view, int32 node)
 {
-	const TcDag *dag = &view->template->dag;
-	int32		satisfied = 0;
+	TcParents	parents = tc_view_parents(view, node);
 
-	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
-	{
-		if (tc_view_satisfies(view, dag->parents[p]))
-			satisfied++;
-	}
-	return satisfied;
+	return tc_trigger_remaining(view->template->steps[node].trigger_rule, &parents);
+}
+
+bool
+tc_view_is_triggered(const TcStepView *step)
+{
+	return step->live && (step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED);
 }
 
 bool

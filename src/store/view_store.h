@@ -7,7 +7,7 @@
 #ifndef TC_VIEW_STORE_H
 #define TC_VIEW_STORE_H
 
-#include "domain/template.h"
+#include "domain/trigger.h"
 #include "store/step_store.h"
 #include "store/task_store.h"
 
@@ -22,6 +22,7 @@ typedef struct TcStepView
 	TimestampTz visible_at;
 	TimestampTz claimed_at;
 	int32		remaining_parents;
+	int32		satisfied_parents;
 	int32		attempts;		/* since the last reset */
 	int32		max_attempts;
 	int32		attempt_no;		/* by the queue row */
@@ -60,11 +61,20 @@ extern bool tc_view_load_step(TcStepKey key, TcTaskView *view);
 /* The step failed for good, and that blocks its children and its task. */
 extern bool tc_view_blocks(const TcTaskView *view, int32 node);
 
-/* The step lets its children run. */
-extern bool tc_view_satisfies(const TcTaskView *view, int32 node);
+/* What a parent means to a step. */
+extern TcParentFate tc_view_fate(const TcTaskView *view, int32 parent, int32 node);
 
-/* Parents that satisfy their child. */
-extern int32 tc_view_satisfied_parents(const TcTaskView *view, int32 node);
+/* The same of all its parents, counted. */
+extern TcParents tc_view_parents(const TcTaskView *view, int32 node);
+
+/* What its trigger rule makes of them. */
+extern TcVerdict tc_view_verdict(const TcTaskView *view, int32 node);
+
+/* How many of them it waits for; those count that a person could still change. */
+extern int32 tc_view_remaining_parents(const TcTaskView *view, int32 node);
+
+/* Its rule has let it run: it is ready or claimed. */
+extern bool tc_view_is_triggered(const TcStepView *step);
 
 /* The step's time has come, and everything else that it takes to be claimed. */
 extern bool tc_view_is_ready(const TcTaskView *view, int32 node);
