@@ -110,6 +110,12 @@ CREATE TABLE tasker.named_steps (
 	result_schema		jsonb,
 	step_type			text NOT NULL CHECK (step_type IN ('standard', 'decision', 'deferred_convergence', 'batchable', 'batch_worker')),
 	trigger_rule		text NOT NULL CHECK (trigger_rule IN ('all_satisfied', 'none_failed', 'one_satisfied', 'all_done')),
+	condition			jsonb,
+	unmet_fails			boolean NOT NULL,
+	delay_seconds		float8 NOT NULL CHECK (delay_seconds >= 0),
+	signal_name			text,
+	signal_timeout_seconds	float8 CHECK (signal_timeout_seconds >= 0),
+	signal_on_timeout	text NOT NULL CHECK (signal_on_timeout IN ('fail', 'skip', 'complete')),
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -118,6 +124,9 @@ COMMENT ON TABLE tasker.named_steps IS 'the steps of each template version';
 COMMENT ON COLUMN tasker.named_tasks.on_failure IS 'continue: other branches go on when a step fails; fail_fast: the task ends';
 COMMENT ON COLUMN tasker.named_steps.on_failure IS 'what a final failure means: fail blocks the task, skip skips the children, continue runs them without a result';
 COMMENT ON COLUMN tasker.named_steps.trigger_rule IS 'what the step does about its parents: docs/dynamic.md';
+COMMENT ON COLUMN tasker.named_steps.condition IS 'when: what has to hold for the step to run; null: nothing';
+COMMENT ON COLUMN tasker.named_steps.unmet_fails IS 'the step fails where its condition does not hold; else it is skipped';
+COMMENT ON COLUMN tasker.named_steps.signal_name IS 'the signal that it waits for, instead of a worker; null: none';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
 COMMENT ON COLUMN tasker.named_steps.min_depth IS 'shortest path from a root, roots 0';
 COMMENT ON COLUMN tasker.named_steps.result_schema IS 'JSON Schema of the result; null: any';
@@ -260,7 +269,7 @@ CREATE TABLE tasker.step_queue (
 
 COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
 COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
-COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), x ended before its parents did, and keeps its place so that they do not wake it';
+COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), x ended before its parents did, and keeps its place so that they do not wake it';
 COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
 COMMENT ON COLUMN tasker.step_queue.remaining_parents IS 'parents that a waiting join still waits for, by its trigger rule';
 COMMENT ON COLUMN tasker.step_queue.satisfied_parents IS 'of the parents it does not wait for any more, those that are satisfied; the others were skipped, cancelled or failed';
@@ -315,7 +324,7 @@ CREATE TABLE tasker.step_moves (
 	step_no			int NOT NULL,
 	shard_key		int NOT NULL,
 	after_attempt_no	int NOT NULL,
-	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade')),
+	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout')),
 	from_state		text NOT NULL,
 	to_state		text NOT NULL,
 	worker_id		text,
@@ -334,6 +343,27 @@ CREATE TABLE tasker.step_moves (
 COMMENT ON TABLE tasker.step_moves IS 'state changes of steps that are no attempt: given back, cancelled, reset, resolved, skipped';
 COMMENT ON COLUMN tasker.step_moves.after_attempt_no IS 'the attempt before it: its place in the history';
 COMMENT ON COLUMN tasker.step_moves.worker_id IS 'the worker whose claim it ended, if there was one';
+
+-- A signal is kept until a step of its task takes it.
+CREATE SEQUENCE tasker.signal_id_seq AS bigint;
+
+CREATE TABLE tasker.signals (
+	signal_id		bigint NOT NULL DEFAULT nextval('tasker.signal_id_seq'),
+	task_id			bigint NOT NULL,
+	shard_key		int NOT NULL,
+	name			text NOT NULL,
+	payload			jsonb NOT NULL,
+	sent_at			timestamptz NOT NULL,
+	step_no			int,
+	taken_at		timestamptz,
+	recorded_by		text NOT NULL,
+	recorded_as		text,
+	PRIMARY KEY (task_id, signal_id, shard_key),
+	CHECK ((step_no IS NULL) = (taken_at IS NULL))
+);
+
+COMMENT ON TABLE tasker.signals IS 'what send_signal was given: one row a signal';
+COMMENT ON COLUMN tasker.signals.step_no IS 'the step that took it; null: it is kept for the next that waits for the name';
 
 CREATE SEQUENCE tasker.task_transition_id_seq AS bigint;
 
@@ -892,6 +922,13 @@ CREATE FUNCTION tasker.publish_event(name text, payload jsonb DEFAULT '{}', task
 COMMENT ON FUNCTION tasker.publish_event(text, jsonb, bigint, bigint) IS
 	'stores an event of one''s own in this transaction, for read_events, and notifies tasker_events of its name and ids (tasker_core.notify tasks or steps); a workflow_step_id names the task too. Returns the event''s id. Errors: 22004 null name, 22023 name not allowed or a step of another task, TC002 unknown task, TC003 unknown step, TC023 payload too large';
 
+-- Locks: the row of the step that takes it and, as complete_step, what follows; with nobody waiting, the task row.
+CREATE FUNCTION tasker.send_signal(task_id bigint, name text, payload jsonb DEFAULT 'null') RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_send_signal' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.send_signal(bigint, text, jsonb) IS
+	'sends a signal to a task: true when a waiting step took it, with the payload as its result; false when it is kept for the next step of the task that waits for that name. One step takes it, at most. Errors: TC002 unknown task, TC012 the task is over, 22004 null, 22023 no step of its template waits for that name, TC023 payload too large';
+
 CREATE FUNCTION tasker.read_events(after text DEFAULT NULL, max_events int DEFAULT 100, pattern text DEFAULT '*')
 	RETURNS TABLE (cursor text, name text, task_id bigint, workflow_step_id bigint, payload jsonb, occurred_at timestamptz)
 	AS 'MODULE_PATHNAME', 'tasker_read_events' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
@@ -1026,7 +1063,7 @@ SELECT t.task_id,
 	CASE
 		WHEN q.phase = 'c' THEN 'in_progress'
 		WHEN q.waits_for_retry THEN 'waiting_for_retry'
-		WHEN q.phase IN ('r', 'w') THEN 'pending'
+		WHEN q.phase IN ('r', 'w', 's') THEN 'pending'
 		WHEN h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.to_state
 		WHEN t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast')
 			THEN 'cancelled'
@@ -1047,7 +1084,8 @@ SELECT t.task_id,
 	coalesce(q.worker_id, h.worker_id) AS worker_id,
 	CASE WHEN q.phase = 'c' THEN q.visible_at END AS lease_expires_at,
 	h.results,
-	e.error AS last_error,
+	coalesce(CASE WHEN h.to_state = 'error' AND h.reason IS NOT NULL THEN jsonb_build_object('message', h.reason) END,
+		e.error) AS last_error,
 	q.checkpoint,
 	coalesce(q.claimed_at, h.claimed_at) AS started_at,
 	CASE WHEN (q.phase IS NULL OR q.phase = 'x')
@@ -1064,12 +1102,12 @@ LEFT JOIN tasker.step_queue q
 LEFT JOIN LATERAL (
 	SELECT r.* FROM (
 		(SELECT a.attempt_no, 0::bigint AS move_id, a.to_state, a.worker_id, a.claimed_at,
-			a.finished_at AS recorded_at, a.results
+			a.finished_at AS recorded_at, a.results, NULL AS reason
 		FROM tasker.step_attempts a
 		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key
 		ORDER BY a.attempt_no DESC LIMIT 1)
 		UNION ALL
-		(SELECT m.after_attempt_no, m.move_id, m.to_state, m.worker_id, m.claimed_at, m.moved_at, m.results
+		(SELECT m.after_attempt_no, m.move_id, m.to_state, m.worker_id, m.claimed_at, m.moved_at, m.results, m.reason
 		FROM tasker.step_moves m
 		WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key
 		ORDER BY m.move_id DESC LIMIT 1)) r
@@ -1267,7 +1305,8 @@ FROM (
 		SELECT a.task_id, a.step_no, a.attempt_no, 0, 1, false, a.to_state, a.finished_at, a.worker_id, a.outcome
 		FROM tasker.step_attempts a
 		UNION ALL
-		SELECT m.task_id, m.step_no, m.after_attempt_no, m.move_id, 2, false, 'in_progress', m.claimed_at, m.worker_id, 'claimed'
+		SELECT m.task_id, m.step_no, m.after_attempt_no, m.move_id, 2, false, 'in_progress', m.claimed_at,
+			coalesce(m.worker_id, m.recorded_as, m.recorded_by), CASE WHEN m.worker_id IS NULL THEN m.verb ELSE 'claimed' END
 		FROM tasker.step_moves m
 		WHERE m.claimed_at IS NOT NULL
 		UNION ALL
@@ -1312,6 +1351,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.tasks', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_attempts', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_moves', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.signals', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transitions', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_pauses', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.domain_events', '');
@@ -1326,6 +1366,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.named_step_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.lane_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.signal_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transition_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_pause_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letter_id_seq', '');
@@ -1347,6 +1388,7 @@ ALTER TABLE tasker.tasks OWNER TO @extowner@;
 ALTER TABLE tasker.step_queue OWNER TO @extowner@;
 ALTER TABLE tasker.step_attempts OWNER TO @extowner@;
 ALTER TABLE tasker.step_moves OWNER TO @extowner@;
+ALTER TABLE tasker.signals OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
 ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
 ALTER TABLE tasker.domain_events OWNER TO @extowner@;
@@ -1370,6 +1412,7 @@ ALTER SEQUENCE tasker.named_step_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.lane_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.signal_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.dead_letter_id_seq OWNER TO @extowner@;

@@ -453,18 +453,23 @@ SELECT c.name, c.attempt, status FROM pg_temp.claim(:t) c, tasker.complete_step(
 SELECT pg_temp.refused(format('tasker.resolve_step(%s, ''2'')', :t * 1000000::bigint + 1)) AS of_a_complete_step;
 
 -- ---------------------------------------------------------------------------
--- 28. branches that could not be made were logged, and the task was complete.  Steps
--- that make steps are refused as long as nothing makes them
+-- 28. branches that could not be made were logged, and the task was complete.  An unknown
+-- branch is refused (sql/decisions.sql has more), and types that nothing here knows are
 -- ---------------------------------------------------------------------------
 SELECT type, pg_temp.refused(format('tasker.register_task_template(%L)', jsonb_build_object('name', 'branching', 'namespace', 'mistakes', 'steps', jsonb_build_array(jsonb_build_object('name', 'a', 'type', type)))))
 FROM unnest('{standard,decision,batchable,batch_worker,unknown}'::text[]) type;
+SELECT task_id AS t FROM tasker.create_task_from_definition('{"name": "branching", "namespace": "mistakes", "steps": [{"name": "d", "type": "decision"}, {"name": "a", "depends_on": ["d"]}]}') \gset
+SELECT step, token FROM pg_temp.claim(:t) \gset
+SELECT pg_temp.refused(format('tasker.complete_step(%s, %s, ''{"branches": ["nobody"]}'')', :step, :token)) AS unknown_branch;
+SELECT name, state FROM tasker.workflow_steps WHERE task_id = :t ORDER BY step_no;
 
 -- ---------------------------------------------------------------------------
 -- 29. keys were accepted and had no effect.  Each has one, or is refused, or is warned
--- of; all of lifecycle is in sql/staleness.sql, on_failure in sql/on_failure.sql
+-- of; all of lifecycle is in sql/staleness.sql, on_failure in sql/on_failure.sql, and
+-- what decides and waits in sql/decisions.sql, sql/conditions.sql and sql/signals.sql
 -- ---------------------------------------------------------------------------
 SELECT step, pg_temp.refused(format('tasker.register_task_template(%L)', jsonb_build_object('name', 'keys', 'namespace', 'mistakes', 'version', n::text, 'steps', jsonb_build_array('{"name": "a"}' || step))))
-FROM unnest(ARRAY['{"when": "x"}', '{"batch_config": {"batch_size": 5}}', '{"delay_seconds": 5}', '{"concurrency": 1}', '{"lifecycle": {"max_duration_minutes": 5}}', '{"trigger_rule": "most"}']::jsonb[]) WITH ORDINALITY v(step, n);
+FROM unnest(ARRAY['{"when": "x"}', '{"batch_config": {"batch_size": 5}}', '{"delay_seconds": "5"}', '{"run_at": "context.at"}', '{"concurrency": 1}', '{"lifecycle": {"max_duration_minutes": 5}}', '{"trigger_rule": "most"}']::jsonb[]) WITH ORDINALITY v(step, n);
 SELECT unnest(tasker.validate_task_template('{"name": "t", "colour": "red", "lifecycle": {"max_age": 1}, "steps": [{"name": "a", "retry": {"limit": 4, "tries": 3}}]}')) AS warning;
 SELECT created FROM tasker.register_task_template('{"name": "timed", "namespace": "mistakes_29", "lifecycle": {"max_duration_minutes": 10, "staleness_action": "error"},
 	"steps": [{"name": "a", "timeout_seconds": 17, "priority": 3, "queue": "slow", "handler": {"callable": "H", "method": "m", "initialization": {"k": 1}}, "retry": {"max_attempts": 4}}]}');

@@ -12,10 +12,12 @@
 #include "compat.h"
 #include "errors.h"
 #include "ops/event_feed.h"
+#include "ops/signals.h"
 
 PG_FUNCTION_INFO_V1(tasker_event_xact);
 PG_FUNCTION_INFO_V1(tasker_event_seq);
 PG_FUNCTION_INFO_V1(tasker_publish_event);
+PG_FUNCTION_INFO_V1(tasker_send_signal);
 PG_FUNCTION_INFO_V1(tasker_read_events);
 PG_FUNCTION_INFO_V1(tasker_events_lag);
 
@@ -85,6 +87,24 @@ tasker_publish_event(PG_FUNCTION_ARGS)
 	event_id = tc_publish_event(&event);
 	tc_session_end();
 	PG_RETURN_INT64(event_id);
+}
+
+/* ---- send_signal ---------------------------------------------------------- */
+
+Datum
+tasker_send_signal(PG_FUNCTION_ARGS)
+{
+	int64		task_id = tc_arg_required_int64(fcinfo, 0, "task_id");
+	char	   *name = tc_arg_required_text(fcinfo, 1, "name");
+	struct varlena *payload = tc_arg_jsonb(fcinfo, 2);
+	bool		taken;
+
+	if (payload == NULL)
+		payload = (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("null")));
+	tc_session_begin();
+	taken = tc_send_signal(task_id, name, payload);
+	tc_session_end();
+	PG_RETURN_BOOL(taken);
 }
 
 /* ---- read_events ---------------------------------------------------------- */

@@ -59,6 +59,25 @@ tc_dag_build(TcDag *dag, int32 n, const TcEdge *edges, int32 nedges)
 	transpose(n, dag->parent_start, dag->parents, dag->child_start, dag->children);
 }
 
+int
+tc_dag_child_position(const TcDag *dag, int32 parent, int32 child)
+{
+	int			low = dag->child_start[parent];
+	int			high = dag->child_start[parent + 1];
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (dag->children[middle] < child)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	Assert(low < dag->child_start[parent + 1] && dag->children[low] == child);
+	return low - dag->child_start[parent];
+}
+
 int32
 tc_dag_order(const TcDag *dag, int32 *order)
 {

@@ -36,6 +36,9 @@ tc_dag_child_count(const TcDag *dag, int32 node)
 	return dag->child_start[node + 1] - dag->child_start[node];
 }
 
+/* The place of a child among the children of its parent, which stand in ascending order. */
+extern int	tc_dag_child_position(const TcDag *dag, int32 parent, int32 child);
+
 /*
  * Build both directions, in the current memory context; the parents and the
  * children of a node come in ascending order.  Edges must be distinct and in

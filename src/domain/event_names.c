@@ -52,6 +52,12 @@ static const TcEventRule rules[] = {
 	{TC_SOURCE_STEP_MOVES, "skip>skipped", {TC_EVENT_STEP_SKIPPED}},
 	{TC_SOURCE_STEP_MOVES, "cascade>skipped", {TC_EVENT_STEP_SKIPPED}},
 	{TC_SOURCE_STEP_MOVES, "resolve>resolved_manually", {TC_EVENT_STEP_RESOLVED_MANUALLY}},
+	{TC_SOURCE_STEP_MOVES, "condition>skipped", {TC_EVENT_STEP_SKIPPED}},
+	{TC_SOURCE_STEP_MOVES, "condition>error", {TC_EVENT_STEP_FAILED}},
+	{TC_SOURCE_STEP_MOVES, "signal>complete", {TC_EVENT_STEP_COMPLETED}},
+	{TC_SOURCE_STEP_MOVES, "timeout>complete", {TC_EVENT_STEP_COMPLETED}},
+	{TC_SOURCE_STEP_MOVES, "timeout>skipped", {TC_EVENT_STEP_SKIPPED}},
+	{TC_SOURCE_STEP_MOVES, "timeout>error", {TC_EVENT_STEP_FAILED}},
 };
 
 const char *

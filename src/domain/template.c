@@ -51,6 +51,12 @@ static const char *const trigger_rule_names[] = {
 #undef X
 };
 
+static const char *const timeout_rule_names[] = {
+#define X(id, name) name,
+	TC_TIMEOUT_RULES(X)
+#undef X
+};
+
 /* The position of a name in its list, -1 where it is not there. */
 static int
 find_name(const char *name, const char *const *names, int count)
@@ -86,6 +92,7 @@ prefix##_parse(const char *name, ctype *value) \
 DEFINE_NAMES(TcIdentityStrategy, tc_identity_strategy, identity_names)
 DEFINE_NAMES(TcFailureRule, tc_failure_rule, failure_rule_names)
 DEFINE_NAMES(TcStepType, tc_step_type, step_type_names)
+DEFINE_NAMES(TcTimeoutRule, tc_timeout_rule, timeout_rule_names)
 DEFINE_NAMES(TcTriggerRule, tc_trigger_rule, trigger_rule_names)
 
 int

@@ -70,6 +70,20 @@ typedef enum TcTriggerRule
 	TC_TRIGGER_RULE_COUNT
 } TcTriggerRule;
 
+/* What happens to a step that waited for a signal for too long. */
+#define TC_TIMEOUT_RULES(X) \
+	X(FAIL, "fail") \
+	X(SKIP, "skip") \
+	X(COMPLETE, "complete")		/* with result null */
+
+typedef enum TcTimeoutRule
+{
+#define X(id, name) TC_ON_TIMEOUT_##id,
+	TC_TIMEOUT_RULES(X)
+#undef X
+	TC_TIMEOUT_RULE_COUNT
+} TcTimeoutRule;
+
 /* What a step may be refused for, and what applies where a key is absent. */
 #define TC_NAME_MAX_CHARS			128
 #define TC_VERSION_MAX_CHARS		64
@@ -100,13 +114,33 @@ typedef struct TcStep
 	int32		timeout_seconds;	/* 0 = none */
 	TcFailureRule on_failure;
 	const struct varlena *result_schema;	/* jsonb, NULL = any result */
+	const struct varlena *condition;	/* jsonb: when; NULL = none */
+	bool		unmet_fails;	/* else it is skipped */
+	double		delay_seconds;
+	const char *signal_name;	/* what it waits for instead of a worker; NULL = nothing */
+	double		signal_timeout;	/* seconds; negative = none */
+	TcTimeoutRule on_timeout;
 } TcStep;
+
+/* When its turn comes, does it take more than a row for workers? */
+static inline bool
+tc_step_is_gated(const TcStep *step)
+{
+	return step->condition != NULL || step->signal_name != NULL;
+}
 
 /* How often a step is tried: once where it may not be retried. */
 static inline int32
 tc_step_attempt_limit(const TcStep *step)
 {
 	return step->retryable ? step->max_attempts : 1;
+}
+
+/* When it is ready, if its turn comes at that time (in microseconds). */
+static inline int64
+tc_step_ready_at(const TcStep *step, int64 time)
+{
+	return time + (int64) (step->delay_seconds * 1000000.0);
 }
 
 typedef struct TcTemplate
@@ -131,6 +165,9 @@ extern bool tc_failure_rule_parse(const char *name, TcFailureRule *rule);
 
 extern const char *tc_step_type_name(TcStepType type);
 extern bool tc_step_type_parse(const char *name, TcStepType *type);
+
+extern const char *tc_timeout_rule_name(TcTimeoutRule rule);
+extern bool tc_timeout_rule_parse(const char *name, TcTimeoutRule *rule);
 
 extern const char *tc_trigger_rule_name(TcTriggerRule rule);
 extern bool tc_trigger_rule_parse(const char *name, TcTriggerRule *rule);

@@ -1,7 +1,8 @@
 /*
  * cascade.c
  *	  Steps end, and children of theirs end without having run: a parent was
- *	  skipped, or took another branch.
+ *	  skipped, or took another branch; a condition does not hold; a signal has come
+ *	  already.
  *
  * A task's steps stand in topological order, so one pass from the first step that
  * ended decides everything below it, whatever ends on the way.  Before that the
@@ -23,6 +24,8 @@ typedef struct Affected
 	TcEnded    *ended;			/* the steps of this task among all that ended */
 	int			n;
 	const TcTemplate *template;
+	TcStarter	starter;
+	TimestampTz not_before;		/* nothing in it runs before that */
 	bool	   *reached;		/* by node: the pass may come to it */
 	TcParents  *news;			/* by node: parents that ended now */
 } Affected;
@@ -39,8 +42,10 @@ typedef struct Cascade
 	int			nmoves;
 	TcQueueRow *settled;		/* rows that waited, in their new form */
 	int			nsettled;
-	TcQueueRow *born;			/* rows of children that have none */
+	TcQueueRow *born;			/* rows of steps that have none */
 	int			nborn;
+	TcStepKey  *waits;			/* steps that began to wait for a signal */
+	int			nwaits;
 } Cascade;
 
 /* ---- how far it may go --------------------------------------------------- */
@@ -61,17 +66,19 @@ tc_may_cascade(const TcEnded *ended)
 
 	for (int c = template->dag.child_start[node]; c < template->dag.child_start[node + 1]; c++)
 	{
-		if (takes_along(ended, template, c))
+		if (takes_along(ended, template, c) ||
+			tc_step_is_gated(&template->steps[template->dag.children[c]]))
 			return true;
 	}
 	return false;
 }
 
-/* Children of what may end are reached; those that it may take along may end, too. */
+/* Children of what may end are reached; those that it may take along may end, and those that start by themselves. */
 static int64
 reach(Affected *task)
 {
 	const TcDag *dag = &task->template->dag;
+	const TcStep *steps = task->template->steps;
 	bool	   *may_end = palloc0(sizeof(bool) * dag->n);
 	int64		n = 0;
 
@@ -82,9 +89,11 @@ reach(Affected *task)
 
 		for (int c = dag->child_start[node]; c < dag->child_start[node + 1]; c++)
 		{
-			task->reached[dag->children[c]] = true;
-			if (takes_along(&task->ended[i], task->template, c))
-				may_end[dag->children[c]] = true;
+			int32		child = dag->children[c];
+
+			task->reached[child] = true;
+			if (takes_along(&task->ended[i], task->template, c) || tc_step_is_gated(&steps[child]))
+				may_end[child] = true;
 		}
 	}
 	for (int32 node = task->ended[0].key.step_no; node < dag->n; node++)
@@ -95,6 +104,25 @@ reach(Affected *task)
 			task->reached[dag->children[c]] = may_end[dag->children[c]] = true;
 	}
 	pfree(may_end);
+	return n;
+}
+
+/* All that starts by itself in a new task, and whatever comes after it. */
+static int64
+reach_from_roots(Affected *task)
+{
+	const TcDag *dag = &task->template->dag;
+	int64		n = 0;
+
+	task->reached = palloc0(sizeof(bool) * dag->n);
+	for (int32 node = 0; node < dag->n; node++)
+	{
+		if (tc_dag_parent_count(dag, node) == 0 && tc_step_is_gated(&task->template->steps[node]))
+			task->reached[node] = true;
+		n += task->reached[node] ? 1 : 0;
+		for (int c = dag->child_start[node]; task->reached[node] && c < dag->child_start[node + 1]; c++)
+			task->reached[dag->children[c]] = true;
+	}
 	return n;
 }
 
@@ -112,6 +140,8 @@ split_by_task(Cascade *cascade, TcEnded *ended, int n)
 			last = &cascade->tasks[cascade->ntasks++];
 			last->ended = &ended[i];
 			last->template = tc_template_of_lane(ended[i].lane_id);
+			last->not_before = TC_NO_TIME;
+			tc_starter_begin(&last->starter, ended[i].key.task_id, last->template);
 		}
 		last->n++;
 	}
@@ -125,7 +155,8 @@ lock_reached(Cascade *cascade)
 	int			n = 0;
 
 	for (int t = 0; t < cascade->ntasks; t++)
-		total += reach(&cascade->tasks[t]);
+		total += cascade->tasks[t].ended->key.step_no == 0 ? reach_from_roots(&cascade->tasks[t])
+			: reach(&cascade->tasks[t]);
 	keys = palloc(sizeof(TcStepKey) * Max(total, 1));
 	for (int t = 0; t < cascade->ntasks; t++)
 	{
@@ -143,6 +174,7 @@ lock_reached(Cascade *cascade)
 	cascade->moves = palloc0(sizeof(TcStepMove) * Max(total, 1));
 	cascade->settled = palloc(sizeof(TcQueueRow) * Max(total, 1));
 	cascade->born = palloc(sizeof(TcQueueRow) * Max(total, 1));
+	cascade->waits = palloc(sizeof(TcStepKey) * Max(total, 1));
 }
 
 /* ---- one step ------------------------------------------------------------ */
@@ -158,22 +190,58 @@ tell_children(Affected *task, const TcEnded *ended)
 }
 
 static void
-end_with_parents(Cascade *cascade, Affected *task, int32 node, TcStepState state)
+end_step(Cascade *cascade, Affected *task, const TcStepMove *move)
 {
-	TcEnded		ended = {
-		.key = {task->ended->key.task_id, node + 1},
-		.lane_id = task->ended->lane_id,
-		.state = state,
-	};
-	TcStepMove *move = &cascade->moves[cascade->nmoves++];
+	TcEnded		ended = {.key = move->key, .lane_id = task->ended->lane_id, .state = move->to};
+	TcEnded    *account = &task->ended[task->n - 1];
+	const TcStep *step = &task->template->steps[move->key.step_no - 1];
 
-	move->key = ended.key;
-	move->verb = TC_VERB_CASCADE;
-	move->from = TC_STEP_PENDING;
-	move->to = state;
-	tc_event_step(state == TC_STEP_SKIPPED ? TC_EVENT_STEP_SKIPPED : TC_EVENT_STEP_CANCELLED,
-				  ended.key.task_id, ended.key.step_no);
+	cascade->moves[cascade->nmoves++] = *move;
+	if (move->to == TC_STEP_ERROR && step->on_failure == TC_ON_FAILURE_FAIL)
+		account->failed++;
+	account->by_itself = true;
+	tc_event_end_by_itself(move->key, move->to);
 	tell_children(task, &ended);
+}
+
+static void
+end_with_parents(Cascade *cascade, Affected *task, int32 node, TcVerdict verdict)
+{
+	TcStepMove	move = {
+		.key = {task->ended->key.task_id, node + 1},
+		.verb = TC_VERB_CASCADE,
+		.from = TC_STEP_PENDING,
+		.to = verdict == TC_VERDICT_SKIPPED ? TC_STEP_SKIPPED : TC_STEP_CANCELLED,
+		.claimed_at = TC_NO_TIME,
+	};
+
+	end_step(cascade, task, &move);
+}
+
+/* Its turn has come.  Returns whether it has a row now, and fills in what that looks like. */
+static bool
+start(Cascade *cascade, Affected *task, TcQueueRow *row)
+{
+	int32		node = row->key.step_no - 1;
+	TcStart		start = tc_start_step(&task->starter, node, Max(tc_session_now(), task->not_before));
+	TcStepMove	move;
+
+	row->remaining_parents = 0;
+	row->phase = start.phase;
+	row->visible_at = start.visible_at;
+	if (start.phase == TC_PHASE_SIGNAL)
+	{
+		cascade->waits[cascade->nwaits++] = row->key;
+		task->ended[task->n - 1].waits = true;
+	}
+	if (start.phase != 0)
+		return true;
+	move = tc_move_of_start(row->key, &start);
+	move.after_attempt_no = row->attempt_no;
+	if (start.state == TC_STEP_COMPLETE)
+		tc_starter_know(&task->starter, node, start.results);
+	end_step(cascade, task, &move);
+	return false;
 }
 
 /* What has ended by now of the parents of a join that waits. */
@@ -203,37 +271,44 @@ settle_join(Cascade *cascade, Affected *task, int32 node, TcQueueRow row)
 	row.remaining_parents = tc_trigger_remaining(step->trigger_rule, &parents);
 	if (verdict == TC_VERDICT_RUNS)
 	{
-		row.phase = TC_PHASE_READY;
-		row.remaining_parents = 0;
-		row.visible_at = tc_session_now();
-		task->ended[task->n - 1].steps_ready++;
+		if (!start(cascade, task, &row))
+			row.phase = TC_PHASE_ENDED;
+		else if (row.phase == TC_PHASE_READY)
+			task->ended[task->n - 1].steps_ready++;
 	}
 	else if (verdict != TC_VERDICT_WAITS)
 	{
 		row.phase = TC_PHASE_ENDED;
-		end_with_parents(cascade, task, node, verdict == TC_VERDICT_SKIPPED ? TC_STEP_SKIPPED
-						 : TC_STEP_CANCELLED);
+		end_with_parents(cascade, task, node, verdict);
 	}
+	if (row.phase == TC_PHASE_ENDED)
+		row.visible_at = tc_session_now();
 	cascade->settled[cascade->nsettled++] = row;
 }
 
 static void
 settle_single(Cascade *cascade, Affected *task, int32 node)
 {
-	switch (tc_trigger_verdict(task->template->steps[node].trigger_rule, &task->news[node]))
+	TcVerdict	verdict = tc_trigger_verdict(task->template->steps[node].trigger_rule,
+											 &task->news[node]);
+	TcStepHistory history = {0};
+	TcQueueRow	row;
+
+	if (verdict == TC_VERDICT_WAITS)
+		return;
+	if (verdict != TC_VERDICT_RUNS)
 	{
-		case TC_VERDICT_WAITS:
-			break;
-		case TC_VERDICT_RUNS:
-			cascade->born[cascade->nborn++] = tc_child_row(task->ended, node);
-			break;
-		case TC_VERDICT_SKIPPED:
-			end_with_parents(cascade, task, node, TC_STEP_SKIPPED);
-			break;
-		case TC_VERDICT_CANCELLED:
-			end_with_parents(cascade, task, node, TC_STEP_CANCELLED);
-			break;
+		end_with_parents(cascade, task, node, verdict);
+		return;
 	}
+	row = tc_child_row(task->ended->key.task_id, task->ended->lane_id, node);
+	if (tc_may_run_already(&task->template->steps[node]))
+		tc_step_histories(&row.key, 1, &history);
+	if (history.ended)
+		return;
+	row.attempt_no = history.attempt_no;
+	if (start(cascade, task, &row))
+		cascade->born[cascade->nborn++] = row;
 }
 
 /*
@@ -267,17 +342,22 @@ has_news(const TcParents *news)
 	return false;
 }
 
+/* Step number 0 stands for the task itself, which has just begun. */
 static void
 settle_task(Cascade *cascade, Affected *task)
 {
+	bool		begins = task->ended->key.step_no == 0;
+
 	task->news = palloc0(sizeof(TcParents) * task->template->nsteps);
-	for (int i = 0; i < task->n; i++)
+	for (int i = 0; i < task->n && !begins; i++)
 		tell_children(task, &task->ended[i]);
 	for (int32 node = task->ended[0].key.step_no; node < task->template->nsteps; node++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (has_news(&task->news[node]))
 			settle(cascade, task, node);
+		else if (begins && task->reached[node] && tc_dag_parent_count(&task->template->dag, node) == 0)
+			settle_single(cascade, task, node);
 	}
 	pfree(task->news);
 }
@@ -295,24 +375,42 @@ insert_born(Cascade *cascade)
 	{
 		while (cascade->tasks[t].ended->key.task_id != cascade->born[i].key.task_id)
 			t++;
-		if (inserted[i])
+		if (inserted[i] && cascade->born[i].phase == TC_PHASE_READY)
 			cascade->tasks[t].ended[cascade->tasks[t].n - 1].steps_ready++;
 	}
 }
 
-void
-tc_cascade(TcEnded *ended, int n)
+static int
+run(Cascade *cascade, TcStepKey **waits)
+{
+	lock_reached(cascade);
+	for (int t = 0; t < cascade->ntasks; t++)
+		settle_task(cascade, &cascade->tasks[t]);
+	if (cascade->nmoves > 0)
+		tc_step_record_moves(cascade->moves, cascade->nmoves);
+	if (cascade->nsettled > 0)
+		tc_queue_settle_waiting(cascade->settled, cascade->nsettled);
+	if (cascade->nborn > 0)
+		insert_born(cascade);
+	*waits = cascade->waits;
+	return cascade->nwaits;
+}
+
+int
+tc_cascade(TcEnded *ended, int n, TcStepKey **waits)
 {
 	Cascade		cascade = {0};
 
 	split_by_task(&cascade, ended, n);
-	lock_reached(&cascade);
-	for (int t = 0; t < cascade.ntasks; t++)
-		settle_task(&cascade, &cascade.tasks[t]);
-	if (cascade.nmoves > 0)
-		tc_step_record_moves(cascade.moves, cascade.nmoves);
-	if (cascade.nsettled > 0)
-		tc_queue_settle_waiting(cascade.settled, cascade.nsettled);
-	if (cascade.nborn > 0)
-		insert_born(&cascade);
+	return run(&cascade, waits);
+}
+
+int
+tc_cascade_roots(TcEnded *task, TimestampTz not_before, TcStepKey **waits)
+{
+	Cascade		cascade = {0};
+
+	split_by_task(&cascade, task, 1);
+	cascade.tasks->not_before = not_before;
+	return run(&cascade, waits);
 }

@@ -16,6 +16,7 @@
 #include "events/events.h"
 #include "ops/changes.h"
 #include "ops/progress.h"
+#include "ops/schemas.h"
 #include "ops/steps.h"
 #include "store/dead_letter_store.h"
 #include "store/lane_store.h"
@@ -27,6 +28,8 @@ typedef struct Change
 	TcStepMove *moves;
 	int			nmoves;
 	bool	   *touched;		/* by node: the row, if any, is no longer right */
+	TcStarter	starter;
+	TcStart    *starts;			/* by node: how it started; phase 0 = it did not, now */
 	int32		readied;
 } Change;
 
@@ -55,7 +58,9 @@ begin_change(Change *change, int64 task_id)
 
 	tc_hold_task(task_id, &change->held);
 	nsteps = change->held.view.template->nsteps;
-	change->moves = palloc(sizeof(TcStepMove) * nsteps);
+	change->moves = palloc(sizeof(TcStepMove) * 2 * nsteps);
+	change->starts = palloc0(sizeof(TcStart) * nsteps);
+	tc_starter_begin(&change->starter, task_id, change->held.view.template);
 	change->touched = palloc0(sizeof(bool) * nsteps);
 	change->nmoves = 0;
 	change->readied = 0;
@@ -76,9 +81,10 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 	TcStepView *step = &change->held.view.steps[node];
 	const TcQueueRow *row = row_of(&change->held, node);
 	bool		claimed = row != NULL && row->phase == TC_PHASE_CLAIMED;
-	TcStepMove *move = &change->moves[change->nmoves++];
+	TcStepMove *move = &change->moves[change->nmoves];
 
 	memset(move, 0, sizeof(*move));
+	move->ordinal = change->nmoves++;
 	move->key.task_id = change->held.view.task.task_id;
 	move->key.step_no = node + 1;
 	move->after_attempt_no = step->history_rows;
@@ -92,30 +98,58 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 	move->metadata = request->metadata;
 
 	step->state = request->to;
+	step->taken = request->taken;
 	if (request->to == TC_STEP_PENDING)
 		step->attempts = 0;
+	if (request->results != NULL)
+		tc_starter_know(&change->starter, node, request->results);
 	change->touched[node] = true;
+}
+
+/* Its turn has come: it has a row from now on, or has ended. */
+static void
+start_step(Change *change, int32 node)
+{
+	TcTaskView *view = &change->held.view;
+	TcStepKey	key = {view->task.task_id, node + 1};
+	TcStart		start = tc_start_step(&change->starter, node, Max(tc_session_now(), view->task.run_at));
+	TcStepMove *move;
+
+	change->touched[node] = true;
+	change->starts[node] = start;
+	if (start.phase != 0)
+		return;
+	move = &change->moves[change->nmoves];
+	*move = tc_move_of_start(key, &start);
+	move->ordinal = change->nmoves++;
+	move->after_attempt_no = view->steps[node].history_rows;
+	view->steps[node].state = start.state;
+	if (start.results != NULL)
+		tc_starter_know(&change->starter, node, start.results);
 }
 
 /*
  * What was skipped or cancelled takes along what its trigger rule lets, and so on
  * down, but not past a step that people resolved: its children have what they want.
- * Nodes are in topological order.
+ * What starts by itself and may run now, starts.  Nodes are in topological order.
  */
 static void
-cascade(Change *change, int32 from, const TcChangeRequest *request)
+settle_steps(Change *change, const TcChangeRequest *request)
 {
 	const TcTaskView *view = &change->held.view;
 	TcChangeRequest onward = {.verb = TC_VERB_CASCADE, .reason = request->reason};
 
-	for (int32 node = from + 1; node < view->template->nsteps; node++)
+	for (int32 node = 0; node < view->template->nsteps; node++)
 	{
 		TcVerdict	verdict;
 
 		CHECK_FOR_INTERRUPTS();
-		if (view->steps[node].state != TC_STEP_PENDING || tc_view_is_triggered(&view->steps[node]))
+		if (view->steps[node].state != TC_STEP_PENDING ||
+			(tc_view_is_triggered(&view->steps[node]) && !change->touched[node]))
 			continue;
 		verdict = tc_view_verdict(view, node);
+		if (verdict == TC_VERDICT_RUNS && tc_step_is_gated(&view->template->steps[node]))
+			start_step(change, node);
 		if (verdict == TC_VERDICT_WAITS || verdict == TC_VERDICT_RUNS)
 			continue;
 		onward.to = verdict == TC_VERDICT_SKIPPED ? TC_STEP_SKIPPED : TC_STEP_CANCELLED;
@@ -160,7 +194,7 @@ wanted_row(const Change *change, int32 node)
 	}
 	else if (tc_view_verdict(view, node) == TC_VERDICT_RUNS ||
 			 (tc_view_is_triggered(step) && !change->touched[node]))
-		row.phase = TC_PHASE_READY;
+		row.phase = change->starts[node].phase != 0 ? change->starts[node].phase : TC_PHASE_READY;
 	else if (tc_dag_parent_count(&view->template->dag, node) > 1)
 	{
 		row.phase = TC_PHASE_WAITING;
@@ -178,15 +212,17 @@ row_is_right(const TcQueueRow *row, bool touched, const TcQueueRow *wanted)
 	if (touched)
 		return false;
 	if (wanted->phase == TC_PHASE_READY)
-		return row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED;
+		return row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED ||
+			row->phase == TC_PHASE_SIGNAL;
 	return row->phase == wanted->phase && row->remaining_parents == wanted->remaining_parents &&
 		row->satisfied_parents == wanted->satisfied_parents;
 }
 
 /* The rest of a new row.  What people make ready keeps to the task's run_at, like everything else in it. */
 static void
-fill_row(const TcTaskView *view, TcQueueRow *row)
+fill_row(const Change *change, TcQueueRow *row)
 {
+	const TcTaskView *view = &change->held.view;
 	int32		node = row->key.step_no - 1;
 	const TcStep *definition = &view->template->steps[node];
 	const TcStepView *step = &view->steps[node];
@@ -195,7 +231,8 @@ fill_row(const TcTaskView *view, TcQueueRow *row)
 							   definition->priority);
 	if (view->task.paused_at != TC_NO_TIME)
 		row->lane_id = -row->lane_id;
-	row->visible_at = Max(tc_session_now(), view->task.run_at);
+	row->visible_at = change->starts[node].phase != 0 ? change->starts[node].visible_at
+		: tc_step_ready_at(definition, Max(tc_session_now(), view->task.run_at));
 	row->attempts = step->attempts;
 	row->max_attempts = tc_step_attempt_limit(definition);
 	row->attempt_no = step->history_rows;
@@ -223,7 +260,7 @@ align_queue(Change *change)
 			stale[nstale++] = row->key;
 		if (wanted.phase == 0)
 			continue;
-		fill_row(view, &wanted);
+		fill_row(change, &wanted);
 		fresh[nfresh++] = wanted;
 		if (wanted.phase == TC_PHASE_READY)
 			change->readied++;
@@ -323,6 +360,12 @@ announce(const Change *change)
 			case TC_STEP_RESOLVED_MANUALLY:
 				tc_event_step(TC_EVENT_STEP_RESOLVED_MANUALLY, move->key.task_id, move->key.step_no);
 				break;
+			case TC_STEP_COMPLETE:
+				tc_event_step(TC_EVENT_STEP_COMPLETED, move->key.task_id, move->key.step_no);
+				break;
+			case TC_STEP_ERROR:
+				tc_event_step(TC_EVENT_STEP_FAILED, move->key.task_id, move->key.step_no);
+				break;
 			default:
 				break;
 		}
@@ -331,13 +374,35 @@ announce(const Change *change)
 		tc_event_ready(view->template->namespace_name);
 }
 
+static int
+compare_moves(const void *a, const void *b)
+{
+	int			order = tc_step_key_compare(a, b);
+
+	return order != 0 ? order : ((const TcStepMove *) a)->ordinal - ((const TcStepMove *) b)->ordinal;
+}
+
+static void
+look_for_signals(const Change *change)
+{
+	for (int32 node = 0; node < change->held.view.template->nsteps; node++)
+	{
+		TcStepKey	key = {change->held.view.task.task_id, node + 1};
+
+		if (change->starts[node].phase == TC_PHASE_SIGNAL)
+			tc_look_for_signals(&key, 1);
+	}
+}
+
 static void
 end_change(Change *change, const TcChangeRequest *request)
 {
-	qsort(change->moves, change->nmoves, sizeof(TcStepMove), tc_step_key_compare);
+	settle_steps(change, request);
+	qsort(change->moves, change->nmoves, sizeof(TcStepMove), compare_moves);
 	tc_step_record_moves(change->moves, change->nmoves);
 	align_queue(change);
 	settle_task(change, request);
+	look_for_signals(change);
 	announce(change);
 }
 
@@ -445,9 +510,9 @@ tc_change_step(const TcChangeRequest *request, TcChangeResult *result)
 	if (result->changed)
 	{
 		forget_fail_fast(&change.held.view);
+		if (move.to == TC_STEP_RESOLVED_MANUALLY)
+			move.taken = tc_require_decision(change.held.view.template, request->key, move.results);
 		move_step(&change, node, &move);
-		if (move.to == TC_STEP_SKIPPED || move.to == TC_STEP_CANCELLED)
-			cascade(&change, node, &move);
 		end_change(&change, &move);
 	}
 	result->task_state = change.held.view.task.state;
@@ -461,6 +526,7 @@ tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
 		.verb = TC_VERB_RETRY_TASK, .to = TC_STEP_PENDING, .reason = reason, .metadata = metadata
 	};
 	Change		change;
+	int32		retried = 0;
 
 	begin_change(&change, task_id);
 	if (change.held.view.task.state != TC_TASK_ERROR)
@@ -468,11 +534,13 @@ tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
 	forget_fail_fast(&change.held.view);
 	for (int32 node = 0; node < change.held.view.template->nsteps; node++)
 	{
-		if (tc_view_blocks(&change.held.view, node))
-			move_step(&change, node, &request);
+		if (!tc_view_blocks(&change.held.view, node))
+			continue;
+		move_step(&change, node, &request);
+		retried++;
 	}
 	end_change(&change, &request);
 
 	/* a deadline leaves no step in error */
-	return change.nmoves > 0 ? change.nmoves : change.readied;
+	return retried > 0 ? retried : change.readied;
 }

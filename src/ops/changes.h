@@ -18,6 +18,7 @@ typedef struct TcChangeRequest
 	TcMoveVerb	verb;			/* follows from `to`, but for retry_task and what comes after a move */
 	const TcStepState *expected;	/* NULL = whatever it is in */
 	const struct varlena *results;	/* for resolved_manually */
+	const bool *taken;			/* of a decision: which of its children */
 	const char *reason;
 	const struct varlena *metadata;
 } TcChangeRequest;

@@ -15,7 +15,9 @@
 #include "compat.h"
 #include "events/events.h"
 #include "ops/steps.h"
+#include "ops/signals.h"
 #include "store/attempt.h"
+#include "store/signal_store.h"
 #include "store/task_store.h"
 #include "store/template_store.h"
 #include "store/worker_store.h"
@@ -226,9 +228,23 @@ close_exhausted(const TcClaimScope *scope)
 }
 
 static void
+settle_waits(const TcClaimScope *scope)
+{
+	TcStepKey  *keys;
+	int			n = tc_waits_find_due(scope, MAX_EXHAUSTED_PER_CLAIM, &keys);
+
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		tc_settle_wait(keys[i]);
+	}
+}
+
+static void
 claim_from_shard(Batch *batch, TcClaimScope *scope)
 {
 	close_exhausted(scope);
+	settle_waits(scope);
 	for (int looks = 0; looks < MAX_LOOKS && batch->n < batch->request->max_steps; looks++)
 	{
 		if (!look(batch, scope))

@@ -34,7 +34,7 @@ accept_results(TcCompletion *item, const TcQueueRow *row)
 	const TcTemplate *template = tc_template_get(tc_lane_get(row->lane_id)->named_task_id);
 
 	item->task_state = TC_TASK_IN_PROGRESS;
-	item->invalid = tc_check_results(&template->steps[row->key.step_no - 1], item->results);
+	item->invalid = tc_check_results(template, row->key.step_no - 1, item->results, &item->taken);
 	item->status = item->invalid == NULL ? TC_COMPLETED : TC_INVALID_RESULT;
 	return item->invalid == NULL;
 }
@@ -81,7 +81,7 @@ store_results(const Held *held)
 static void
 complete_held(Held *held)
 {
-	TcEnded    *ended = palloc(sizeof(TcEnded) * Max(held->n, 1));
+	TcEnded    *ended = palloc0(sizeof(TcEnded) * Max(held->n, 1));
 
 	if (held->n == 0)
 		return;
@@ -91,6 +91,7 @@ complete_held(Held *held)
 		ended[i].key = held->rows[i].key;
 		ended[i].lane_id = held->rows[i].lane_id;
 		ended[i].state = TC_STEP_COMPLETE;
+		ended[i].taken = held->items[i]->taken;
 		tc_event_step(TC_EVENT_STEP_COMPLETED, ended[i].key.task_id, ended[i].key.step_no);
 	}
 	tc_progress(ended, held->n);

@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/limits.h"
+#include "ops/progress.h"
 #include "ops/schemas.h"
 #include "ops/tasks.h"
 #include "ops/templates.h"
@@ -120,12 +121,14 @@ lane_of_step(const TcTemplate *template, const TcStep *step, int32 task_priority
 	return memo->lane_id;
 }
 
-static void
+/* Roots that take more than a row for workers come afterwards; returns a lane of the task if there are any, else 0. */
+static int32
 insert_steps(int64 task_id, const TcTemplate *template, const TcNewTask *task)
 {
 	TcQueueRow *rows = palloc0(sizeof(TcQueueRow) * template->nsteps);
 	TimestampTz start = task->run_at == TC_NO_TIME ? tc_session_now() : task->run_at;
 	LaneMemo	memo = {0};
+	bool		gated = false;
 	int			n = 0;
 
 	for (int32 node = 0; node < template->nsteps; node++)
@@ -135,16 +138,18 @@ insert_steps(int64 task_id, const TcTemplate *template, const TcNewTask *task)
 
 		CHECK_FOR_INTERRUPTS();
 		rows[n].lane_id = lane_of_step(template, step, task->priority, &memo);
-		if (parents == 1)
+		gated = gated || (parents == 0 && tc_step_is_gated(step));
+		if (parents == 1 || (parents == 0 && tc_step_is_gated(step)))
 			continue;
 		rows[n].key.task_id = task_id;
 		rows[n].key.step_no = node + 1;
 		rows[n].phase = parents == 0 ? TC_PHASE_READY : TC_PHASE_WAITING;
-		rows[n].visible_at = start;
+		rows[n].visible_at = tc_step_ready_at(step, start);
 		rows[n].remaining_parents = parents;
 		rows[n++].max_attempts = tc_step_attempt_limit(step);
 	}
 	tc_queue_insert(rows, n);
+	return gated ? memo.lane_id : 0;
 }
 
 /* ---- what is refused ----------------------------------------------------- */
@@ -254,6 +259,7 @@ finish(const Creation *creation, TcCreateResult *result)
 {
 	const TcNewTask *task = creation->task;
 	const TcTemplate *template = tc_template_get(task->named_task_id);
+	int32		lane_id;
 
 	if (creation->existing != 0)
 	{
@@ -263,7 +269,7 @@ finish(const Creation *creation, TcCreateResult *result)
 	tc_require_context(template, task->context, creation->ordinal);
 
 	tc_task_insert(creation->task_id, task);
-	insert_steps(creation->task_id, template, task);
+	lane_id = insert_steps(creation->task_id, template, task);
 	tc_event_task(TC_EVENT_TASK_CREATED, creation->task_id);
 	if (task->run_at == TC_NO_TIME || task->run_at <= tc_session_now())
 		tc_event_ready(template->namespace_name);
@@ -271,7 +277,8 @@ finish(const Creation *creation, TcCreateResult *result)
 	result->task_id = creation->task_id;
 	result->created = true;
 	result->step_count = template->nsteps;
-	result->state = TC_TASK_PENDING;
+	result->state = lane_id == 0 ? TC_TASK_PENDING
+		: tc_progress_roots(creation->task_id, template, lane_id, task->run_at);
 }
 
 static void

@@ -126,9 +126,12 @@ static char *
 failure_text(TcStepKey key)
 {
 	TcAttemptFacts attempt;
+	TcDeed		deed;
 
 	if (!tc_explain_attempt(key, &attempt))
-		return pstrdup("no attempt is on record");
+		return tc_explain_move(key, &deed) ?
+			psprintf("%s (%s, no attempt was made)", deed.reason, time_text(deed.done_at)) :
+			pstrdup("no attempt is on record");
 	if (attempt.lease_expired)
 		return psprintf("the lease of worker \"%s\" expired, noticed at %s",
 						attempt.worker_id, time_text(attempt.finished_at));
@@ -157,7 +160,9 @@ explain_end(Explanation *e)
 {
 	TcAttemptFacts attempt;
 
-	if (e->step->state == TC_STEP_COMPLETE && tc_explain_attempt(e->key, &attempt))
+	if (e->step->state == TC_STEP_COMPLETE && e->step->ended_by_move)
+		explain_end_by_hand(e);
+	else if (e->step->state == TC_STEP_COMPLETE && tc_explain_attempt(e->key, &attempt))
 		because(e, "complete", "completed at %s by worker \"%s\", attempt %d of %d",
 				time_text(attempt.finished_at), attempt.worker_id, attempt.attempt, e->max_attempts);
 	else if (e->step->state == TC_STEP_ERROR)
@@ -357,6 +362,21 @@ explain_time(Explanation *e)
 		because(e, "delayed", "a worker gave it back, not to be claimed before %s", time_text(step->visible_at));
 }
 
+/* It needs no worker, but somebody who sends the signal. */
+static void
+explain_signal(Explanation *e)
+{
+	const TcStepView *step = e->step;
+	const char *name = e->view->template->steps[e->node].signal_name;
+
+	if (!step->live || step->phase != TC_PHASE_SIGNAL)
+		return;
+	because(e, "waiting_for_signal", "waits for signal \"%s\" since %s%s%s; send_signal(" INT64_FORMAT
+			", '%s') lets it go on", name, time_text(step->claimed_at),
+			step->visible_at == DT_NOEND ? "" : ", until ",
+			step->visible_at == DT_NOEND ? "" : time_text(step->visible_at), e->key.task_id, name);
+}
+
 /* ---- nobody takes it ----------------------------------------------------- */
 
 static bool
@@ -443,6 +463,7 @@ static void (*const explainers[]) (Explanation *e) = {
 	explain_pause,
 	explain_parents,
 	explain_time,
+	explain_signal,
 	explain_queue,
 };
 

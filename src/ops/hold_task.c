@@ -36,7 +36,8 @@ lock_all(void *arg)
 	held->nrows = tc_queue_read_task(hold->task_id, &held->rows);
 	for (int i = 0; i < held->nrows; i++)
 	{
-		if (held->rows[i].phase == TC_PHASE_READY || held->rows[i].phase == TC_PHASE_CLAIMED)
+		if (held->rows[i].phase == TC_PHASE_READY || held->rows[i].phase == TC_PHASE_CLAIMED ||
+			held->rows[i].phase == TC_PHASE_SIGNAL)
 			nlocked--;
 	}
 	return nlocked == 0;

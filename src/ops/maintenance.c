@@ -17,8 +17,10 @@
 #include "compat.h"
 #include "events/events.h"
 #include "ops/operations.h"
+#include "ops/signals.h"
 #include "ops/steps.h"
 #include "store/maintenance_store.h"
+#include "store/signal_store.h"
 #include "store/worker_store.h"
 
 /* Lost last attempts that no claim has come across. */
@@ -43,6 +45,30 @@ close_exhausted(int max_items)
 		}
 	}
 	return closed;
+}
+
+/* Waits whose time is over, and those that a signal may have missed. */
+static int
+settle_waits(int max_items)
+{
+	TcLaneFilter all = {0};
+	TcClaimScope scope = {0};
+	int			settled = 0;
+
+	scope.nlanes = tc_lane_select(&all, &scope.lanes);
+	for (scope.shard_key = 0; scope.shard_key < tc_shard_count() && settled < max_items;
+		 scope.shard_key++)
+	{
+		TcStepKey  *keys;
+		int			n = tc_waits_find_due(&scope, max_items - settled, &keys);
+
+		for (int i = 0; i < n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			settled += tc_settle_wait(keys[i]) ? 1 : 0;
+		}
+	}
+	return settled;
 }
 
 /* Retries, schedules and leases whose time came since the last look; each namespace once. */
@@ -109,6 +135,7 @@ tc_run_maintenance(int max_items, TcMaintenanceResult *result)
 {
 	memset(result, 0, sizeof(*result));
 	result->leases_failed = close_exhausted(max_items);
+	result->waits_ended = settle_waits(max_items);
 	if (tc_maintenance_take_turn())
 		make_round(max_items, result);
 	result->dead_letters_closed = tc_dead_letters_close_moot(max_items);

@@ -32,6 +32,7 @@ extern bool tc_treat_stale_task(TcStaleTask *stale);
 typedef struct TcMaintenanceResult
 {
 	int			leases_failed;	/* last attempts whose lease ran out */
+	int			waits_ended;	/* steps that a signal came for, or none in time */
 	int			namespaces_notified;	/* a step's time came there */
 	int			stale_tasks_failed;
 	int			stale_tasks_dead_lettered;

@@ -20,6 +20,7 @@
 #include "ops/progress.h"
 #include "store/dead_letter_store.h"
 #include "store/lane_store.h"
+#include "store/signal_store.h"
 #include "store/template_store.h"
 
 /* ---- parents and children ------------------------------------------------ */
@@ -33,21 +34,24 @@ tc_template_of_lane(int32 lane_id)
 TcParentFate
 tc_fate_for_child(const TcEnded *ended, const TcTemplate *template, int child)
 {
-	return tc_parent_fate(ended->state, template->steps[ended->key.step_no - 1].on_failure, true);
+	int32		node = ended->key.step_no - 1;
+	bool		taken = ended->taken == NULL || ended->taken[child - template->dag.child_start[node]];
+
+	return tc_parent_fate(ended->state, template->steps[node].on_failure, taken);
 }
 
 TcQueueRow
-tc_child_row(const TcEnded *parent, int32 node)
+tc_child_row(int64 task_id, int32 lane_id, int32 node)
 {
-	const TcLane *lane = tc_lane_get(parent->lane_id);
+	const TcLane *lane = tc_lane_get(lane_id);
 	const TcStep *step = &tc_template_get(lane->named_task_id)->steps[node];
-	int32		lane_id = tc_lane_for(lane->named_task_id, step->queue, lane->task_priority,
-									  step->priority);
+	int32		own_lane = tc_lane_for(lane->named_task_id, step->queue, lane->task_priority,
+									   step->priority);
 	TcQueueRow	row = {
-		.key = {parent->key.task_id, node + 1},
+		.key = {task_id, node + 1},
 		.phase = TC_PHASE_READY,
-		.lane_id = parent->lane_id < 0 ? -lane_id : lane_id,
-		.visible_at = tc_session_now(),
+		.lane_id = lane_id < 0 ? -own_lane : own_lane,
+		.visible_at = tc_step_ready_at(step, tc_session_now()),
 		.max_attempts = tc_step_attempt_limit(step),
 	};
 
@@ -125,7 +129,7 @@ add_child(Children *children, const TcEnded *ended, int i, const TcTemplate *tem
 		join->count.key = key;
 		join->count.counted = 1;
 		join->count.satisfied = fate == TC_PARENT_SATISFIED ? 1 : 0;
-		join->count.visible_at = tc_session_now();
+		join->count.visible_at = tc_step_ready_at(step, tc_session_now());
 		join->count.at_first = step->trigger_rule == TC_TRIGGER_ONE_SATISFIED;
 		join->count.may_run = tc_may_run_already(step);
 		join->last_parent = i;
@@ -134,7 +138,7 @@ add_child(Children *children, const TcEnded *ended, int i, const TcTemplate *tem
 	{
 		Single	   *single = &children->singles[children->nsingles++];
 
-		single->row = tc_child_row(&ended[i], node);
+		single->row = tc_child_row(ended[i].key.task_id, ended[i].lane_id, node);
 		single->parent = i;
 	}
 }
@@ -288,6 +292,30 @@ ready_children(TcEnded *ended, int n)
 
 /* ---- the story ----------------------------------------------------------- */
 
+void
+tc_event_end_by_itself(TcStepKey key, TcStepState state)
+{
+	TcEvent		event = state == TC_STEP_COMPLETE ? TC_EVENT_STEP_COMPLETED
+		: state == TC_STEP_ERROR ? TC_EVENT_STEP_FAILED
+		: state == TC_STEP_SKIPPED ? TC_EVENT_STEP_SKIPPED : TC_EVENT_STEP_CANCELLED;
+
+	tc_event_step(event, key.task_id, key.step_no);
+}
+
+/*
+ * A signal that was sent at the same moment did not see these waits, nor they
+ * it.  Its sender held the task row, and so do we now: what is kept, is due.
+ */
+void
+tc_look_for_signals(const TcStepKey *waits, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (tc_signal_is_kept(waits[i].task_id))
+			tc_waits_set_time(&waits[i], 1, tc_session_now());
+	}
+}
+
 static bool
 blocks(const TcEnded *ended)
 {
@@ -311,16 +339,18 @@ close_ended(TcEnded *ended, int n)
 
 	for (int i = 0; i < n; i = next)
 	{
-		int32		ready = 0;
+		bool		goes_on = false;
+		bool		looks = false;
 
 		failed[ntasks] = 0;
 		for (next = i; next < n && ended[next].key.task_id == ended[i].key.task_id; next++)
 		{
-			ready += ended[next].steps_ready;
+			goes_on = goes_on || ended[next].steps_ready > 0;
 			failed[ntasks] += ended[next].failed;
+			looks = looks || ended[next].by_itself || ended[next].waits;
 			ended[next].task_state = TC_TASK_IN_PROGRESS;
 		}
-		if (ready == 0 || failed[ntasks] > 0)
+		if (!goes_on || looks || failed[ntasks] > 0)
 			task_ids[ntasks++] = ended[i].key.task_id;
 	}
 	if (ntasks == 0)
@@ -339,15 +369,19 @@ close_ended(TcEnded *ended, int n)
 void
 tc_progress(TcEnded *ended, int n)
 {
+	TcStepKey  *waits = NULL;
+	int			nwaits = 0;
+
 	if (n == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
 		ended[i].steps_ready = 0;
+		ended[i].waits = false;
 		ended[i].failed = blocks(&ended[i]) ? 1 : 0;
 	}
 	if (may_cascade(ended, n))
-		tc_cascade(ended, n);
+		nwaits = tc_cascade(ended, n, &waits);
 	else
 		ready_children(ended, n);
 	for (int i = 0; i < n; i++)
@@ -356,6 +390,39 @@ tc_progress(TcEnded *ended, int n)
 			tc_event_ready(tc_lane_get(ended[i].lane_id)->namespace_name);
 	}
 	close_ended(ended, n);
+	tc_look_for_signals(waits, nwaits);
+}
+
+TcTaskState
+tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id, TimestampTz not_before)
+{
+	TcEnded		task = {.key = {task_id, 0}, .lane_id = lane_id};
+	TcStepKey  *waits;
+
+	tc_cascade_roots(&task, not_before, &waits);
+	if (!task.by_itself)
+		return TC_TASK_PENDING;
+	close_ended(&task, 1);
+	return task.task_state;
+}
+
+void
+tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended)
+{
+	TcStepMove	move = tc_move_of_start(row->key, start);
+
+	move.after_attempt_no = row->attempt_no;
+	if (move.claimed_at != TC_NO_TIME)
+		move.claimed_at = row->claimed_at;
+	tc_step_record_moves(&move, 1);
+	tc_queue_remove(&row->key, 1);
+	tc_event_end_by_itself(row->key, start->state);
+	memset(ended, 0, sizeof(*ended));
+	ended->key = row->key;
+	ended->lane_id = row->lane_id;
+	ended->state = start->state;
+	ended->by_itself = true;
+	tc_progress(ended, 1);
 }
 
 /* ---- closing ------------------------------------------------------------- */
@@ -385,6 +452,22 @@ end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n)
 					  moves[i].task_id);
 }
 
+/* No claim has started these; what ended in them did so by itself. */
+static void
+start_pending(TcTaskRow *tasks, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		TcTaskMove	move = {tasks[i].task_id, TC_TASK_PENDING, TC_TASK_IN_PROGRESS, 0};
+
+		if (tasks[i].state != TC_TASK_PENDING)
+			continue;
+		tc_task_write_moves(&move, 1, NULL, NULL);
+		tc_event_task(TC_EVENT_TASK_STARTED, move.task_id);
+		tasks[i].state = TC_TASK_IN_PROGRESS;
+	}
+}
+
 void
 tc_progress_close(const int64 *task_ids, const int32 *failed, int n, TcTaskState *states)
 {
@@ -395,6 +478,7 @@ tc_progress_close(const int64 *task_ids, const int32 *failed, int n, TcTaskState
 
 	if (tc_task_lock(task_ids, n, false, &tasks) != n)
 		elog(ERROR, "a step in the queue has no task");
+	start_pending(tasks, n);
 	tc_queue_rest(task_ids, n, rests);
 	for (int i = 0; i < n; i++)
 	{

@@ -10,6 +10,7 @@
 #define TC_PROGRESS_H
 
 #include "domain/trigger.h"
+#include "ops/start_step.h"
 #include "store/step_store.h"
 #include "store/task_store.h"
 
@@ -19,9 +20,12 @@ typedef struct TcEnded
 	TcStepKey	key;			/* first: sorted by it */
 	int32		lane_id;
 	TcStepState state;
+	const bool *taken;			/* of a decision: which of its children; NULL = all */
+	bool		by_itself;		/* no worker did it: the task may not have been started */
 
 	/* what followed */
 	int32		steps_ready;	/* how many it made ready; a join counts for the last of its parents here */
+	bool		waits;			/* a step began to wait for a signal */
 	int32		failed;			/* steps to count as failed on the task, itself included */
 	TcTaskState task_state;
 } TcEnded;
@@ -33,6 +37,13 @@ typedef struct TcEnded
 extern void tc_progress(TcEnded *ended, int n);
 
 /*
+ * A task was created: starts those of its roots that take more than a row for
+ * workers, and what follows.  Returns the state of the task.
+ */
+extern TcTaskState tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id,
+									 TimestampTz not_before);
+
+/*
  * Ends the tasks in which nothing can run any more: complete, or error when a
  * step failed.  Locks the task rows, then looks again with a new snapshot, so
  * that of several that end steps at the same moment exactly one closes the
@@ -42,29 +53,40 @@ extern void tc_progress(TcEnded *ended, int n);
 extern void tc_progress_close(const int64 *task_ids, const int32 *failed, int n,
 							  TcTaskState *states);
 
+/* The step ended without a worker: it leaves the queue, and what follows follows. */
+extern void tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended);
+
+/* Looks once more for signals that these waits may have missed; the task rows are locked. */
+extern void tc_look_for_signals(const TcStepKey *waits, int n);
+
 /* ---- for tc_progress ----------------------------------------------------- */
+
+extern const TcTemplate *tc_template_of_lane(int32 lane_id);
 
 /* What a step that ended means to one of its children (a position in the dag's list). */
 extern TcParentFate tc_fate_for_child(const TcEnded *ended, const TcTemplate *template, int child);
 
-extern const TcTemplate *tc_template_of_lane(int32 lane_id);
+/* A row for a step of the task, of phase ready.  It inherits the lane's sign: a child of a paused task is born paused. */
+extern TcQueueRow tc_child_row(int64 task_id, int32 lane_id, int32 node);
 
-/* A row for a child, of phase ready.  It inherits the lane's sign: a child of a paused task is born paused. */
-extern TcQueueRow tc_child_row(const TcEnded *parent, int32 node);
+extern void tc_event_end_by_itself(TcStepKey key, TcStepState state);
 
 /* A child that runs whatever became of its parent may have done so before. */
 extern bool tc_may_run_already(const TcStep *step);
 
 /*
  * Rows for children whose one parent ended (sorted); inserted[i] tells which
- * became ready by it.
+ * are new.
  */
 extern void tc_insert_children(TcQueueRow *rows, int n, bool *inserted);
 
-/* May a child of this step end with it? */
+/* May a child of this step end with it, or as soon as it starts? */
 extern bool tc_may_cascade(const TcEnded *ended);
 
-/* What follows when one may: step by step, through all that follows from it. */
-extern void tc_cascade(TcEnded *ended, int n);
+/* Returns the steps that began to wait for a signal. */
+extern int	tc_cascade(TcEnded *ended, int n, TcStepKey **waits);
+
+/* The same for the roots of a new task: `task` stands for what they come after. */
+extern int	tc_cascade_roots(TcEnded *task, TimestampTz not_before, TcStepKey **waits);
 
 #endif							/* TC_PROGRESS_H */

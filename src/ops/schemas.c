@@ -14,9 +14,10 @@
 #include "compat.h"
 #include "errors.h"
 #include "ops/schemas.h"
+#include "schema/decision.h"
 #include "store/session.h"
 
-static char *result_message(int64 workflow_step_id, TcSchemaBound bound);
+static char *result_message(int64 workflow_step_id, const TcSchemaReport *report);
 static void append_string(StringInfo out, const char *key, const char *value);
 
 void
@@ -37,23 +38,69 @@ tc_require_context(const TcTemplate *template, const struct varlena *context, in
 			 errhint("Correct the context; nothing was stored. tasker.get_task_template() shows the schema.")));
 }
 
-const TcSchemaReport *
-tc_check_results(const TcStep *step, const struct varlena *results)
+static TcSchemaReport *
+check_schema(const TcStep *step, const struct varlena *results)
 {
+	TcSchemaReport *report = palloc0(sizeof(TcSchemaReport));
+
+	if (step->result_schema != NULL && !tc_schema_validate(step->result_schema, results, report))
+		return report;
+	pfree(report);
+	return NULL;
+}
+
+/* Where they say which branches to take, the decision is in *taken. */
+static TcSchemaReport *
+check_decision(const TcTemplate *template, int32 node, const struct varlena *results, bool **taken)
+{
+	TcSchemaReport *report = palloc0(sizeof(TcSchemaReport));
+
+	*taken = palloc(sizeof(bool) * (tc_dag_child_count(&template->dag, node) + 1));
+	report->of_decision = true;
+	report->errors[0].message = tc_decision_read(template, node, results, *taken,
+												 &report->errors[0].path);
+	if (report->errors[0].message != NULL)
+	{
+		report->nerrors = 1;
+		return report;
+	}
+	pfree(report);
+	return NULL;
+}
+
+const TcSchemaReport *
+tc_check_results(const TcTemplate *template, int32 node, const struct varlena *results,
+				 bool **taken)
+{
+	const TcStep *step = &template->steps[node];
 	MemoryContext old;
 	TcSchemaReport *report;
 
-	if (step->result_schema == NULL)
+	*taken = NULL;
+	if (step->result_schema == NULL && step->type != TC_TYPE_DECISION)
 		return NULL;
 	old = MemoryContextSwitchTo(tc_session_caller_context());
-	report = palloc(sizeof(TcSchemaReport));
-	if (tc_schema_validate(step->result_schema, results, report))
-	{
-		pfree(report);
-		report = NULL;
-	}
+	report = check_schema(step, results);
+	if (report == NULL && step->type == TC_TYPE_DECISION)
+		report = check_decision(template, node, results, taken);
 	MemoryContextSwitchTo(old);
 	return report;
+}
+
+const bool *
+tc_require_decision(const TcTemplate *template, TcStepKey key, const struct varlena *results)
+{
+	const TcSchemaReport *report;
+	bool	   *taken;
+
+	if (template->steps[key.step_no - 1].type != TC_TYPE_DECISION)
+		return NULL;
+	if (results == NULL)
+		results = (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("null")));
+	report = check_decision(template, key.step_no - 1, results, &taken);
+	if (report != NULL)
+		tc_raise_invalid_results(tc_step_id(key.task_id, key.step_no), report);
+	return taken;
 }
 
 void
@@ -62,8 +109,10 @@ tc_raise_invalid_results(int64 workflow_step_id, const TcSchemaReport *report)
 	tc_require_bounds("results", report);
 	ereport(ERROR,
 			(errcode(TC_ERRCODE_SCHEMA_MISMATCH),
-			 errmsg("%s", result_message(workflow_step_id, report->bound)),
+			 errmsg("%s", result_message(workflow_step_id, report)),
 			 errdetail("%s", tc_schema_report_lines(report)),
+			 report->of_decision ?
+			 errhint("Nothing was changed. Name branches that the template has, or none: {\"branches\": []}.") :
 			 errhint("The claim is still held: complete the step with results that match, or fail it. tasker.get_task_template() shows the schema.")));
 }
 
@@ -75,7 +124,7 @@ tc_invalid_results_json(int64 workflow_step_id, const TcSchemaReport *report)
 
 	initStringInfo(&out);
 	append_string(&out, "{\"sqlstate\":", mismatch ? "TC022" : "TC023");
-	append_string(&out, ",\"message\":", result_message(workflow_step_id, report->bound));
+	append_string(&out, ",\"message\":", result_message(workflow_step_id, report));
 	appendStringInfoString(&out, ",\"errors\":[");
 	for (int i = 0; mismatch && i < report->nerrors; i++)
 	{
@@ -102,11 +151,15 @@ tc_require_bounds(const char *document, const TcSchemaReport *report)
 }
 
 static char *
-result_message(int64 workflow_step_id, TcSchemaBound bound)
+result_message(int64 workflow_step_id, const TcSchemaReport *report)
 {
-	return psprintf(bound == TC_SCHEMA_WITHIN_BOUNDS ?
-					"results of step " INT64_FORMAT " do not match its result_schema" :
-					"validating the results of step " INT64_FORMAT " exceeds the limit",
+	if (report->of_decision)
+		return psprintf("results of step " INT64_FORMAT " do not say which branches to take",
+						workflow_step_id);
+	if (report->bound == TC_SCHEMA_WITHIN_BOUNDS)
+		return psprintf("results of step " INT64_FORMAT " do not match its result_schema",
+						workflow_step_id);
+	return psprintf("validating the results of step " INT64_FORMAT " exceeds the limit",
 					workflow_step_id);
 }
 

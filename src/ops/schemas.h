@@ -7,6 +7,7 @@
 
 #include "domain/template.h"
 #include "schema/json_schema.h"
+#include "store/step_store.h"
 
 /*
  * Refuses a context that does not match the template's input_schema (TC022, or
@@ -17,10 +18,19 @@ extern void tc_require_context(const TcTemplate *template, const struct varlena 
 							   int ordinal);
 
 /*
- * NULL where the results match the step's result_schema, else why they do not,
- * in the caller's context.
+ * NULL where the results match the step's result_schema, and those of a decision
+ * say which branches to take; else why not, in the caller's context.  *taken says
+ * which of its children a decision takes; NULL of any other step.
  */
-extern const TcSchemaReport *tc_check_results(const TcStep *step, const struct varlena *results);
+extern const TcSchemaReport *tc_check_results(const TcTemplate *template, int32 node,
+											  const struct varlena *results, bool **taken);
+
+/*
+ * Which of its children a decision takes that a person resolves with these results
+ * (may be NULL); TC022 where they do not say.  NULL of any other step.
+ */
+extern const bool *tc_require_decision(const TcTemplate *template, TcStepKey key,
+									   const struct varlena *results);
 
 /* Raises TC023 where validating the document took too long. */
 extern void tc_require_bounds(const char *document, const TcSchemaReport *report);

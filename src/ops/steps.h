@@ -62,6 +62,7 @@ typedef struct TcCompletion
 	TcTaskState task_state;		/* not for TC_NOT_FOUND */
 	int32		steps_ready;	/* how many steps it made ready */
 	const TcSchemaReport *invalid;	/* TC_INVALID_RESULT: why */
+	bool	   *taken;			/* of a decision: which of its children */
 } TcCompletion;
 
 /*

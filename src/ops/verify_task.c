@@ -131,16 +131,17 @@ static void
 check_row(Findings *findings, int32 step_no, const TcStepView *step)
 {
 	bool		claimed = step->phase == TC_PHASE_CLAIMED;
+	bool		begun = claimed || step->phase == TC_PHASE_SIGNAL;
 
 	if (!step->live)
 		return;
-	if (!claimed && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_WAITING &&
+	if (!begun && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_WAITING &&
 		step->phase != TC_PHASE_ENDED)
 		found(findings, step_no, "its row has the unknown phase \"%c\"", step->phase);
 	if (claimed != step->has_token)
 		found(findings, step_no, claimed ? "is claimed without a token" : "has a token, but is not claimed");
-	if (claimed != (step->claimed_at != TC_NO_TIME))
-		found(findings, step_no, claimed ? "is claimed since no time" : "has a time of claim, but is not claimed");
+	if (begun != (step->claimed_at != TC_NO_TIME))
+		found(findings, step_no, begun ? "is claimed since no time" : "has a time of claim, but is not claimed");
 	if (step->waits_for_retry && step->phase != TC_PHASE_READY)
 		found(findings, step_no, "waits for a retry, but is not ready");
 }

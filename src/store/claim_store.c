@@ -399,13 +399,38 @@ static TcPlan plan_read_results = {
 	"  UNION ALL"
 	"  SELECT m.results FROM tasker.step_moves m"
 	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1"
-	"    AND m.to_state = 'resolved_manually') r ON true"
+	"    AND m.to_state IN ('resolved_manually', 'complete')) r ON true"
 	" GROUP BY i.claim",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 5,
 	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID},
 };
+
+static TcPlan plan_read_result = {
+	.sql =
+	"SELECT a.results FROM tasker.step_attempts a"
+	" WHERE a.task_id = $1 AND a.step_no = $2 AND a.shard_key = $3 AND a.outcome = 'completed'"
+	" UNION ALL"
+	" SELECT m.results FROM tasker.step_moves m"
+	" WHERE m.task_id = $1 AND m.step_no = $2 AND m.shard_key = $3"
+	"  AND m.to_state IN ('resolved_manually', 'complete')",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID},
+};
+
+struct varlena *
+tc_claim_read_result(TcStepKey key)
+{
+	Datum		values[3] = {
+		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
+		Int32GetDatum(tc_shard_key(key.task_id))
+	};
+
+	return tc_plan_run(&plan_read_result, values, NULL) == 0 ? NULL : tc_row_varlena(0, 1);
+}
 
 static void
 read_results_of_shard(const TcParentResult *parents, int n, struct varlena **results)

@@ -64,6 +64,9 @@ typedef struct TcParentResult
 	const char *parent_name;
 } TcParentResult;
 
+/* The result of one step, NULL where it has none. */
+extern struct varlena *tc_claim_read_result(TcStepKey key);
+
 /*
  * One jsonb object per claim: parent name -> result; `{}` without parents.
  * parents is grouped by claim.

@@ -52,7 +52,9 @@ tc_document_task(int64 task_id)
 	"  FROM tasker.step_attempts a" \
 	"  WHERE a.task_id = $1 AND a.step_no = s.step_no AND a.shard_key = $2" \
 	"  ORDER BY a.attempt_no DESC LIMIT 1) a ON true" \
-	" LEFT JOIN LATERAL (SELECT m.results FROM tasker.step_moves m" \
+	" LEFT JOIN LATERAL (SELECT m.results," \
+	"  CASE WHEN m.to_state = 'error' THEN jsonb_build_object('message', m.reason) END AS error" \
+	"  FROM tasker.step_moves m" \
 	"  WHERE m.task_id = $1 AND m.step_no = s.step_no AND m.shard_key = $2" \
 	"  ORDER BY m.move_id DESC LIMIT 1) m ON true"
 
@@ -65,7 +67,7 @@ static TcPlan plan_steps = {
 	"SELECT jsonb_agg(jsonb_build_object("
 	" 'workflow_step_id', $1 * 1000000 + s.step_no, 'name', s.name, 'state', s.state,"
 	" 'depends_on', s.depends_on, 'attempts', s.attempts,"
-	" 'results', coalesce(a.results, m.results), 'error', a.error,"
+	" 'results', coalesce(a.results, m.results), 'error', coalesce(m.error, a.error),"
 	" 'started_at', s.started_at, 'finished_at', s.finished_at) ORDER BY s.step_no)"
 	" FROM unnest($3::text[], $4::jsonb[], $5::text[], $6::int[], $7::timestamptz[],"
 	"  $8::timestamptz[]) WITH ORDINALITY"
@@ -157,7 +159,7 @@ static TcPlan plan_step = {
 	"SELECT to_jsonb(r) FROM ("
 	" SELECT $1 * 1000000 + s.step_no AS workflow_step_id, $1 AS task_id, s.name, $5::text AS state,"
 	"  $11::jsonb AS depends_on, $6::int AS attempts, s.max_attempts,"
-	"  coalesce(a.results, m.results) AS results, a.error, $7::timestamptz AS started_at,"
+	"  coalesce(a.results, m.results) AS results, coalesce(m.error, a.error) AS error, $7::timestamptz AS started_at,"
 	"  $8::timestamptz AS finished_at, $9::timestamptz AS next_retry_at,"
 	"  coalesce(q.worker_id, a.worker_id) AS worker_id,"
 	"  CASE WHEN q.phase = 'c' THEN q.visible_at END AS lease_expires_at, q.checkpoint,"

@@ -33,7 +33,8 @@ static LaneCache *cache = NULL;
 /* The snapshot of a transaction would hide what others added since, and so would the cache. */
 static TcPlan plan_load = {
 	.sql =
-	"SELECT l.lane_id, l.named_task_id, n.name, t.name, t.version, l.queue, l.task_priority, l.priority::int"
+	"SELECT l.lane_id, l.named_task_id, n.name, t.name, t.version, l.queue, l.task_priority, l.priority::int,"
+	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.signal_name IS NOT NULL)"
 	" FROM tasker.lanes l"
 	" JOIN tasker.named_tasks t ON t.named_task_id = l.named_task_id"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
@@ -59,6 +60,7 @@ read_lane(uint64 row, TcLane *lane, MemoryContext context)
 	lane->queue = copy_text(row, 6, context);
 	lane->task_priority = tc_row_int32(row, 7);
 	lane->priority = (int16) tc_row_int32(row, 8);
+	lane->waits = tc_row_bool(row, 9);
 }
 
 static void
@@ -98,13 +100,10 @@ load_cache(void)
  * be in use.
  */
 static LaneCache *
-current_cache(void)
+reload_cache(void)
 {
-	LaneCache  *fresh;
+	LaneCache  *fresh = load_cache();
 
-	if (cache != NULL && cache->generation == tc_cache_generation())
-		return cache;
-	fresh = load_cache();
 	if (cache != NULL)
 		MemoryContextSetParent(cache->context, tc_session_outermost_context());
 	MemoryContextSetParent(fresh->context, TopMemoryContext);
@@ -112,15 +111,32 @@ current_cache(void)
 	return cache;
 }
 
+static LaneCache *
+current_cache(void)
+{
+	if (cache != NULL && cache->generation == tc_cache_generation())
+		return cache;
+	return reload_cache();
+}
+
+static const TcLane *
+find_lane(const LaneCache *lanes, int32 id)
+{
+	return id >= lanes->nids || lanes->by_id[id] < 0 ? NULL : &lanes->lanes[lanes->by_id[id]];
+}
+
 const TcLane *
 tc_lane_get(int32 lane_id)
 {
-	LaneCache  *lanes = current_cache();
 	int32		id = abs(lane_id);
+	const TcLane *lane = find_lane(current_cache(), id);
 
-	if (id >= lanes->nids || lanes->by_id[id] < 0)
+	/* one that this very call added is not known yet */
+	if (lane == NULL)
+		lane = find_lane(reload_cache(), id);
+	if (lane == NULL)
 		elog(ERROR, "lane %d does not exist", id);
-	return &lanes->lanes[lanes->by_id[id]];
+	return lane;
 }
 
 static TcPlan plan_add = {

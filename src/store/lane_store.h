@@ -22,6 +22,7 @@ typedef struct TcLane
 	const char *queue;
 	int32		task_priority;
 	int16		priority;		/* task_priority + the step's, clamped */
+	bool		waits;			/* steps of its template wait for signals */
 } TcLane;
 
 /* Which lanes a worker serves; NULL lists mean all. */

@@ -13,7 +13,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 
-#define TC_PLAN_MAX_ARGS 24
+#define TC_PLAN_MAX_ARGS 32
 
 /*
  * How a statement reads.  TC_READ runs under the caller's snapshot, so that

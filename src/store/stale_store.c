@@ -59,7 +59,7 @@ static TcPlan plan_find = {
 	" FROM unnest($2::bigint[]) AS i(task_id)"
 	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1"
 	" CROSS JOIN LATERAL ("
-	"  SELECT min(q.claimed_at) AS claimed,"
+	"  SELECT min(q.claimed_at) FILTER (WHERE q.phase = 'c') AS claimed,"
 	"   min((SELECT a.finished_at FROM tasker.step_attempts a WHERE a.task_id = q.task_id"
 	"    AND a.step_no = q.step_no AND a.attempt_no = q.attempt_no AND a.shard_key = $1))"
 	"    FILTER (WHERE q.waits_for_retry) AS failed,"

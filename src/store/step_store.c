@@ -130,7 +130,7 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
  */
 static TcPlan plan_lock_claims = LOCK_PLAN(LOCK_SQL("'c'"));
 static TcPlan plan_lock_claims_skip = LOCK_PLAN(LOCK_SQL("'c'") " SKIP LOCKED");
-static TcPlan plan_lock_any = LOCK_PLAN(LOCK_SQL("'w', 'r', 'c', 'x'"));
+static TcPlan plan_lock_any = LOCK_PLAN(LOCK_SQL("'w', 'r', 'c', 's', 'x'"));
 static TcPlan plan_lock_waiting = LOCK_PLAN(LOCK_SQL("'w', 'x'"));
 
 static int
@@ -183,7 +183,7 @@ tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 static TcPlan plan_next_live = {
 	.sql =
 	"SELECT min(q.step_no) FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN ('r', 'c')",
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN ('r', 'c', 's')",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -193,7 +193,7 @@ static TcPlan plan_next_live = {
 static TcPlan plan_lock_live = {
 	.sql =
 	"SELECT 1 FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no = $3 AND q.phase IN ('r', 'c') FOR UPDATE",
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no = $3 AND q.phase IN ('r', 'c', 's') FOR UPDATE",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -303,9 +303,11 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 
 #define INSERT_ROWS \
 	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, lane_id, phase, waits_for_retry," \
-	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no)" \
+	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no," \
+	" claimed_at)" \
 	" SELECT i.task_id, i.step_no, $1, i.lane_id, i.phase, false," \
-	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no" \
+	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no," \
+	" CASE WHEN i.phase = 's' THEN $12 END" \
 	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[]," \
 	"  $9::int[], $10::int[], $11::\"char\"[])" \
 	"  AS i(task_id, step_no, lane_id, visible_at, remaining, satisfied, attempts, max_attempts, attempt_no," \
@@ -314,9 +316,10 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 #define INSERT_ROWS_PLAN \
 	.kind = TC_WRITE, \
 	.expect = SPI_OK_INSERT, \
-	.nargs = 11, \
+	.nargs = 12, \
 	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, \
-		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID}
+		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID, \
+		TIMESTAMPTZOID}
 
 static TcPlan plan_insert = {.sql = INSERT_ROWS, INSERT_ROWS_PLAN};
 
@@ -349,7 +352,7 @@ insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[11];
+		Datum		values[12];
 
 		end = tc_shard_run_end(columns.task_ids, start, n);
 		bind_keys(values, &columns, start, end);
@@ -358,6 +361,7 @@ insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 		for (int c = 1; c < lengthof(numbers); c++)
 			values[4 + c] = tc_array_int32(numbers[c] + start, end - start);
 		values[10] = tc_array_char(phases + start, end - start);
+		values[11] = TimestampTzGetDatum(tc_session_now());
 		inserted += tc_plan_run(plan, values, NULL);
 	}
 	return inserted;
@@ -502,15 +506,16 @@ tc_queue_count_down(const TcJoinCount *joins, int n, TcQueueRow **rows)
 static TcPlan plan_settle_waiting = {
 	.sql =
 	"UPDATE tasker.step_queue q SET phase = i.phase, visible_at = i.visible_at,"
-	" remaining_parents = i.remaining, satisfied_parents = i.satisfied"
+	" remaining_parents = i.remaining, satisfied_parents = i.satisfied,"
+	" claimed_at = CASE WHEN i.phase = 's' THEN $8 END"
 	" FROM unnest($2::bigint[], $3::int[], $4::\"char\"[], $5::timestamptz[], $6::int[], $7::int[])"
 	"  AS i(task_id, step_no, phase, visible_at, remaining, satisfied)"
 	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_UPDATE,
-	.nargs = 7,
+	.nargs = 8,
 	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, CHARARRAYOID, TIMESTAMPTZARRAYOID,
-		INT4ARRAYOID, INT4ARRAYOID},
+		INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID},
 };
 
 void
@@ -532,7 +537,7 @@ tc_queue_settle_waiting(const TcQueueRow *rows, int n)
 	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[7];
+		Datum		values[8];
 
 		end = tc_shard_run_end(keys.task_ids, start, n);
 		bind_keys(values, &keys, start, end);
@@ -540,6 +545,7 @@ tc_queue_settle_waiting(const TcQueueRow *rows, int n)
 		values[4] = tc_array_timestamptz(visible_at + start, end - start);
 		values[5] = tc_array_int32(remaining + start, end - start);
 		values[6] = tc_array_int32(satisfied + start, end - start);
+		values[7] = TimestampTzGetDatum(tc_session_now());
 		if (tc_plan_run(&plan_settle_waiting, values, NULL) != end - start)
 			elog(ERROR, "a locked queue row vanished");
 	}
@@ -963,7 +969,7 @@ move_columns(const TcStepMove *moves, int n)
 		columns.texts[2][i] = tc_step_state_name(moves[i].to);
 		columns.texts[3][i] = moves[i].worker_id;
 		columns.texts[4][i] = moves[i].reason;
-		columns.claimed_at[i] = moves[i].worker_id == NULL ? TC_NO_TIME : moves[i].claimed_at;
+		columns.claimed_at[i] = moves[i].claimed_at;
 		columns.results[i] = moves[i].results;
 		columns.metadata[i] = moves[i].metadata;
 	}
@@ -1006,9 +1012,9 @@ tc_step_record_moves(const TcStepMove *moves, int n)
 /* Not EXISTS: the planner would hash the whole queue to answer it. */
 static TcPlan plan_rest = {
 	.sql =
-	"SELECT (SELECT q.phase IN ('r', 'c') FROM tasker.step_queue q"
+	"SELECT (SELECT q.phase IN ('r', 'c', 's') FROM tasker.step_queue q"
 	"  WHERE q.task_id = i.task_id AND q.shard_key = $1"
-	"  ORDER BY q.phase IN ('r', 'c') DESC LIMIT 1)"
+	"  ORDER BY q.phase IN ('r', 'c', 's') DESC LIMIT 1)"
 	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
 	.kind = TC_LATEST,
 	.expect = SPI_OK_SELECT,

@@ -14,6 +14,7 @@
 #define TC_PHASE_WAITING 'w'	/* a join whose parents are not all satisfied */
 #define TC_PHASE_READY 'r'		/* claimable from visible_at on */
 #define TC_PHASE_CLAIMED 'c'	/* in a worker's hands until visible_at */
+#define TC_PHASE_SIGNAL 's'		/* waits for a signal, until visible_at */
 #define TC_PHASE_ENDED 'x'		/* ended before its parents did: they must not wake it */
 
 typedef struct TcStepKey
@@ -148,7 +149,10 @@ extern void tc_queue_remove(const TcStepKey *keys, int n);
 	X(RESOLVE, "resolve") \
 	X(SKIP, "skip") \
 	X(RETRY_TASK, "retry_task") \
-	X(CASCADE, "cascade")
+	X(CASCADE, "cascade") \
+	X(CONDITION, "condition") \
+	X(SIGNAL, "signal") \
+	X(TIMEOUT, "timeout")
 
 typedef enum TcMoveVerb
 {
@@ -160,12 +164,13 @@ typedef enum TcMoveVerb
 typedef struct TcStepMove
 {
 	TcStepKey	key;			/* first: sorted by it */
+	int32		ordinal;		/* of several of one step */
 	int32		after_attempt_no;
 	TcMoveVerb	verb;
 	TcStepState from;
 	TcStepState to;
 	const char *worker_id;		/* of the claim it ended, or NULL */
-	TimestampTz claimed_at;
+	TimestampTz claimed_at;		/* in progress since then, TC_NO_TIME = it was not */
 	const struct varlena *results;	/* of resolve, or NULL */
 	const char *reason;
 	const struct varlena *metadata;

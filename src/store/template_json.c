@@ -11,6 +11,7 @@
 #include "utils/jsonb.h"
 
 #include "errors.h"
+#include "schema/condition.h"
 #include "store/json_hash.h"
 #include "store/template_json.h"
 #include "store/template_reader.h"
@@ -28,7 +29,7 @@
 #define NO_EFFECT "stored, but it has no effect"
 
 /* The first so many of the step types are there; the others are refused. */
-#define SUPPORTED_TYPES			(TC_TYPE_DEFERRED_CONVERGENCE + 1)
+#define SUPPORTED_TYPES			(TC_TYPE_DECISION + 1)
 
 /* ---- vocabulary ---------------------------------------------------------- */
 
@@ -67,7 +68,15 @@ static const char *const step_failure_rules[] = {
 	NULL
 };
 
+static const char *const timeout_rules[] = {
+#define X(id, name) [TC_ON_TIMEOUT_##id] = name,
+	TC_TIMEOUT_RULES(X)
+#undef X
+	NULL
+};
+
 /* in the order of the values they are read into; the first word is the default */
+static const char *const unmet_rules[] = {"skip", "fail", NULL};
 static const char *const task_failure_rules[] = {"continue", "fail_fast", NULL};
 static const char *const staleness_actions[] = {"dlq", "error", "none", NULL};
 
@@ -95,11 +104,18 @@ typedef enum StepField
 	STEP_TRIGGER_RULE,
 	STEP_ON_FAILURE,
 	STEP_RESULT_SCHEMA,
+	STEP_WHEN,
+	STEP_WHEN_UNMET,
+	STEP_DELAY_SECONDS,
+	STEP_SIGNAL_NAME,
+	STEP_SIGNAL_TIMEOUT,
+	STEP_SIGNAL_ON_TIMEOUT,
 	STEP_FIELD_COUNT
 } StepField;
 
 static const char handler_block[] = "handler";
 static const char retry_block[] = "retry";
+static const char signal_block[] = "wait_for_signal";
 
 static const TcFieldName step_fields[] = {
 	[STEP_NAME] = {NULL, "name"},
@@ -122,6 +138,12 @@ static const TcFieldName step_fields[] = {
 	[STEP_TRIGGER_RULE] = {NULL, "trigger_rule"},
 	[STEP_ON_FAILURE] = {NULL, "on_failure"},
 	[STEP_RESULT_SCHEMA] = {NULL, "result_schema"},
+	[STEP_WHEN] = {NULL, "when"},
+	[STEP_WHEN_UNMET] = {NULL, "when_unmet"},
+	[STEP_DELAY_SECONDS] = {NULL, "delay_seconds"},
+	[STEP_SIGNAL_NAME] = {signal_block, "name"},
+	[STEP_SIGNAL_TIMEOUT] = {signal_block, "timeout_seconds"},
+	[STEP_SIGNAL_ON_TIMEOUT] = {signal_block, "on_timeout"},
 };
 
 static const TcKey handler_keys[] = {
@@ -156,6 +178,15 @@ static const TcKey retry_keys[] = {
 	{.name = NULL}
 };
 
+static const TcKey signal_keys[] = {
+	{.name = "name", .field = STEP_SIGNAL_NAME, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
+	{.name = "timeout_seconds", .field = STEP_SIGNAL_TIMEOUT, .read = tc_read_number,
+	.max = TC_MAX_DELAY_MS / 1000},
+	{.name = "on_timeout", .field = STEP_SIGNAL_ON_TIMEOUT, .read = tc_read_word,
+	.words = timeout_rules},
+	{.name = NULL}
+};
+
 static const TcKey step_keys[] = {
 	{.name = "name", .field = STEP_NAME, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
 	{.name = "description", .field = STEP_DESCRIPTION, .read = tc_read_text},
@@ -175,6 +206,11 @@ static const TcKey step_keys[] = {
 	{.name = "on_failure", .field = STEP_ON_FAILURE, .read = tc_read_word,
 	.words = step_failure_rules},
 	{.name = "result_schema", .field = STEP_RESULT_SCHEMA, .read = tc_read_schema},
+	{.name = "when", .field = STEP_WHEN, .read = tc_read_json},
+	{.name = "when_unmet", .field = STEP_WHEN_UNMET, .read = tc_read_word, .words = unmet_rules},
+	{.name = "delay_seconds", .field = STEP_DELAY_SECONDS, .read = tc_read_number,
+	.max = TC_MAX_DELAY_MS / 1000},
+	{.name = signal_block, .nested = signal_keys},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
 	.words = step_types, .supported = SUPPORTED_TYPES},
@@ -192,14 +228,10 @@ static const TcKey step_keys[] = {
 
 	{.name = "batch_config", .read = tc_read_unsupported},
 	{.name = "concurrency", .read = tc_read_unsupported},
-	{.name = "delay_seconds", .read = tc_read_unsupported},
 	{.name = "lifecycle", .read = tc_read_unsupported},
 	{.name = "map", .read = tc_read_unsupported},
 	{.name = "rate_limit", .read = tc_read_unsupported},
 	{.name = "run_at", .read = tc_read_unsupported},
-	{.name = "wait_for_signal", .read = tc_read_unsupported},
-	{.name = "when", .read = tc_read_unsupported},
-	{.name = "when_unmet", .read = tc_read_unsupported},
 	{.name = "workflow", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
@@ -344,6 +376,12 @@ static List *read_step(TcReader *reader, const TcPath *path, const JsonbValue *j
 static void enter_step_name(TcReader *reader, const TcPath *path, const char *name);
 static void fill_step(TcStep *step, const TcValue *values);
 static void check_root(TcReader *reader, const TcPath *path, const TcValue *values);
+static void check_condition(TcReader *reader, const TcPath *path, const TcValue *values);
+static void check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object,
+						 const TcValue *values);
+static void check_decision(TcReader *reader, const TcPath *path, const TcStep *step,
+						   const TcValue *values);
+static void check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *template);
 static void fill_backoff(TcReader *reader, const TcPath *path, TcValue *values,
 						 TcBackoffPolicy *backoff);
 static const struct varlena *handler_config(const TcValue *initialization);
@@ -477,6 +515,7 @@ read_steps(TcReader *reader, const TcValue *steps, TcTemplate *template)
 								  &template->steps[i]);
 	}
 	pushJsonbValue(&reader->output, WJB_END_ARRAY, NULL);
+	check_whole(reader, &path, template);
 	tc_template_link(reader, &path, template, references);
 }
 
@@ -500,6 +539,9 @@ read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *
 	fill_backoff(reader, path, values, &step->backoff);
 	fill_step(step, values);
 	check_root(reader, path, values);
+	check_condition(reader, path, values);
+	check_signal(reader, path, object, values);
+	check_decision(reader, path, step, values);
 	tc_write_fields(reader, step_fields, values, STEP_FIELD_COUNT);
 	pushJsonbValue(&reader->output, WJB_END_OBJECT, NULL);
 	return values[STEP_DEPENDS_ON].references;
@@ -537,6 +579,12 @@ fill_step(TcStep *step, const TcValue *values)
 										  TC_TRIGGER_NONE_FAILED : TC_TRIGGER_ALL_SATISFIED);
 	step->on_failure = tc_value_integer(&values[STEP_ON_FAILURE], TC_ON_FAILURE_FAIL);
 	step->result_schema = json_document(&values[STEP_RESULT_SCHEMA]);
+	step->condition = json_document(&values[STEP_WHEN]);
+	step->unmet_fails = tc_value_integer(&values[STEP_WHEN_UNMET], 0) == 1;
+	step->delay_seconds = tc_value_number(&values[STEP_DELAY_SECONDS], 0);
+	step->signal_name = values[STEP_SIGNAL_NAME].text;
+	step->signal_timeout = tc_value_number(&values[STEP_SIGNAL_TIMEOUT], -1);
+	step->on_timeout = tc_value_integer(&values[STEP_SIGNAL_ON_TIMEOUT], TC_ON_TIMEOUT_FAIL);
 }
 
 /* What a step does about its parents means nothing where there are none. */
@@ -547,6 +595,94 @@ check_root(TcReader *reader, const TcPath *path, const TcValue *values)
 
 	if (values[STEP_TRIGGER_RULE].key != NULL && values[STEP_DEPENDS_ON].references == NIL)
 		tc_warn(reader, &here, "has no effect, because the step depends on none");
+}
+
+static void
+fault_at(TcReader *reader, const TcPath *path, const char *key, const char *what)
+{
+	TcPath		here = {.parent = path, .key = key};
+
+	tc_fault(reader, &here, "%s", what);
+}
+
+static void
+check_condition(TcReader *reader, const TcPath *path, const TcValue *values)
+{
+	TcPath		here = {.parent = path, .key = "when"};
+	List	   *parents = NIL;
+	ListCell   *cell;
+
+	if (values[STEP_WHEN].key == NULL)
+	{
+		if (values[STEP_WHEN_UNMET].key != NULL)
+			fault_at(reader, path, "when_unmet", "needs a condition in when");
+		return;
+	}
+	foreach(cell, values[STEP_DEPENDS_ON].references)
+		parents = lappend(parents, unconstify(char *, ((TcReference *) lfirst(cell))->target->name));
+	tc_condition_check(&values[STEP_WHEN].json, tc_path_text(&here), parents, &reader->faults);
+}
+
+/* No worker takes a step that waits for a signal: what is said about workers would be ignored. */
+static void
+check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object, const TcValue *values)
+{
+	static const StepField of_workers[] = {
+		STEP_CALLABLE, STEP_METHOD, STEP_RESOLVER, STEP_INITIALIZATION, STEP_RETRYABLE,
+		STEP_MAX_ATTEMPTS, STEP_BACKOFF, STEP_BACKOFF_BASE_MS, STEP_MAX_BACKOFF_MS, STEP_JITTER,
+		STEP_TIMEOUT_SECONDS, STEP_RESULT_SCHEMA, STEP_DELAY_SECONDS
+	};
+	JsonbValue	ignored;
+
+	if (getKeyJsonValueFromContainer(object, signal_block, strlen(signal_block), &ignored) == NULL ||
+		ignored.type == jbvNull)
+		return;
+	if (values[STEP_SIGNAL_NAME].key == NULL)
+		fault_at(reader, path, signal_block, "name is missing");
+	if (values[STEP_SIGNAL_ON_TIMEOUT].key != NULL && values[STEP_SIGNAL_TIMEOUT].key == NULL)
+		fault_at(reader, path, signal_block, "on_timeout needs timeout_seconds");
+	for (int i = 0; i < lengthof(of_workers); i++)
+	{
+		if (values[of_workers[i]].key != NULL)
+			fault_at(reader, path, values[of_workers[i]].key->name,
+					 "means nothing for a step that waits for a signal");
+	}
+}
+
+static void
+check_decision(TcReader *reader, const TcPath *path, const TcStep *step, const TcValue *values)
+{
+	if (step->type != TC_TYPE_DECISION)
+		return;
+	if (step->on_failure == TC_ON_FAILURE_CONTINUE)
+		fault_at(reader, path, "on_failure", "must not be \"continue\" for a decision: without its result no branch can be taken");
+	if (step->signal_name != NULL)
+		fault_at(reader, path, signal_block, "a decision is made by a worker; let one follow the wait");
+}
+
+/*
+ * What only shows when all steps are read: a decision wants branches, and what
+ * ends by itself must not end everything else with it.
+ */
+static void
+check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *template)
+{
+	for (int32 i = 0; i < template->nsteps; i++)
+	{
+		TcPath		path = {.parent = steps_path, .index = i};
+		const TcStep *step = &template->steps[i];
+
+		if (step->name == NULL)
+			continue;
+		if (step->type == TC_TYPE_DECISION && tc_step_name(reader, step->name)->referrer < 0)
+			fault_at(reader, &path, "type", "a decision needs at least one step that depends on it");
+		if (!template->fail_fast || step->on_failure != TC_ON_FAILURE_FAIL)
+			continue;
+		if (step->unmet_fails)
+			fault_at(reader, &path, "when_unmet", "\"fail\" is not supported in a template with on_failure \"fail_fast\"");
+		if (step->signal_timeout >= 0 && step->on_timeout == TC_ON_TIMEOUT_FAIL)
+			fault_at(reader, &path, signal_block, "on_timeout \"fail\" is not supported in a template with on_failure \"fail_fast\"");
+	}
 }
 
 /* A base above the cap is capped; that is worth a warning where it was written. */

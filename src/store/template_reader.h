@@ -129,6 +129,8 @@ extern void tc_read_object(TcReader *reader, const TcPath *path, const TcKey *ke
 						   const JsonbValue *json, TcValue *value);
 extern void tc_read_array(TcReader *reader, const TcPath *path, const TcKey *key,
 						  const JsonbValue *json, TcValue *value);
+extern void tc_read_json(TcReader *reader, const TcPath *path, const TcKey *key,
+						 const JsonbValue *json, TcValue *value);
 extern void tc_read_schema(TcReader *reader, const TcPath *path, const TcKey *key,
 						   const JsonbValue *json, TcValue *value);
 extern void tc_read_reference(TcReader *reader, const TcPath *path, const TcKey *key,

@@ -294,6 +294,14 @@ tc_read_array(TcReader *reader, const TcPath *path, const TcKey *key,
 		value->json = *json;
 }
 
+/* Any value; whoever knows what it means checks it. */
+void
+tc_read_json(TcReader *reader, const TcPath *path, const TcKey *key,
+			 const JsonbValue *json, TcValue *value)
+{
+	value->json = *json;
+}
+
 /* A schema that every value matches says what an absent one says, so it is not written. */
 void
 tc_read_schema(TcReader *reader, const TcPath *path, const TcKey *key,

@@ -10,6 +10,7 @@
 #include "domain/retry.h"
 #include "domain/states.h"
 #include "domain/step_status.h"
+#include "schema/decision.h"
 #include "store/plans.h"
 #include "store/template_store.h"
 #include "store/view_store.h"
@@ -123,6 +124,8 @@ read_move(uint64 row, TcStepView *step)
 	if (strcmp(verb, "reset") == 0 || strcmp(verb, "retry_task") == 0)
 		step->history_attempts = 0;
 	step->backoff_request_seconds = -1;
+	if (strcmp(tc_row_text(row, 6), "error") == 0)
+		step->last_failure_at = tc_row_timestamptz(row, 8);
 }
 
 static void
@@ -135,6 +138,7 @@ read_event(uint64 row, TcStepView *step)
 	else
 		read_move(row, step);
 	step->recorded = true;
+	step->ended_by_move = tc_row_char(row, 2) == 'm';
 	step->contradicts_itself = step->contradicts_itself || !tc_row_bool(row, 10);
 	if (!tc_step_state_parse(tc_row_text(row, 6), &step->last_recorded))
 		elog(ERROR, "unknown step state in the history");
@@ -190,6 +194,55 @@ derive_states(TcTaskView *view)
 	}
 }
 
+/* What decisions decided: a step that was not taken knows it from nowhere else. */
+static TcPlan plan_decisions = {
+	.sql =
+	"SELECT d.step_no, coalesce("
+	"  (SELECT a.results FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.step_no = d.step_no"
+	"   AND a.shard_key = $2 AND a.outcome = 'completed' LIMIT 1),"
+	"  (SELECT m.results FROM tasker.step_moves m WHERE m.task_id = $1 AND m.step_no = d.step_no"
+	"   AND m.shard_key = $2 AND m.to_state = 'resolved_manually' LIMIT 1))"
+	" FROM unnest($3::int[]) AS d(step_no)",
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4ARRAYOID},
+};
+
+static void
+read_decisions(TcTaskView *view)
+{
+	int32	   *made = palloc(sizeof(int32) * view->template->nsteps);
+	int			n = 0;
+	Datum		values[3];
+	uint64		count;
+
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		if (view->template->steps[node].type == TC_TYPE_DECISION &&
+			tc_step_state_satisfies(view->steps[node].state))
+			made[n++] = node + 1;
+	}
+	if (n == 0)
+		return;
+	values[0] = Int64GetDatum(view->task.task_id);
+	values[1] = Int32GetDatum(tc_shard_key(view->task.task_id));
+	values[2] = tc_array_int32(made, n);
+	count = tc_plan_run(&plan_decisions, values, NULL);
+	for (uint64 i = 0; i < count; i++)
+	{
+		int32		node = tc_row_int32(i, 1) - 1;
+		bool	   *taken = palloc(sizeof(bool) * (tc_dag_child_count(&view->template->dag, node) + 1));
+		struct varlena *results = tc_row_varlena(i, 2);
+		const char *path;
+
+		/* they were refused if they did not say */
+		if (results == NULL || tc_decision_read(view->template, node, results, taken, &path) != NULL)
+			memset(taken, false, sizeof(bool) * tc_dag_child_count(&view->template->dag, node));
+		view->steps[node].taken = taken;
+	}
+}
+
 static bool
 load(int64 task_id, StepRange range, TcTaskView *view)
 {
@@ -210,6 +263,7 @@ load(int64 task_id, StepRange range, TcTaskView *view)
 	read_queue(view, range);
 	read_history(view, range);
 	derive_states(view);
+	read_decisions(view);
 	return true;
 }
 
@@ -239,7 +293,10 @@ tc_view_blocks(const TcTaskView *view, int32 node)
 TcParentFate
 tc_view_fate(const TcTaskView *view, int32 parent, int32 node)
 {
-	return tc_parent_fate(view->steps[parent].state, view->template->steps[parent].on_failure, true);
+	const bool *taken = view->steps[parent].taken;
+
+	return tc_parent_fate(view->steps[parent].state, view->template->steps[parent].on_failure,
+						  taken == NULL || taken[tc_dag_child_position(&view->template->dag, parent, node)]);
 }
 
 TcParents
@@ -272,7 +329,8 @@ tc_view_remaining_parents(const TcTaskView *view, int32 node)
 bool
 tc_view_is_triggered(const TcStepView *step)
 {
-	return step->live && (step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED);
+	return step->live && (step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED ||
+						  step->phase == TC_PHASE_SIGNAL);
 }
 
 bool

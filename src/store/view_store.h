@@ -36,11 +36,13 @@ typedef struct TcStepView
 	bool		numbering_broken;	/* attempt_no is not 1, 2, 3, ... */
 	bool		continued_after_end;	/* a row follows a completion */
 	bool		recorded;		/* it has attempts or moves */
+	bool		ended_by_move;	/* the newest of them is a move */
 	TcStepState last_recorded;	/* the state that the newest of them led to */
 	TimestampTz last_failure_at;
 	TimestampTz last_attempted_at;
 	TimestampTz finished_at;
 	int32		backoff_request_seconds;	/* the server's wish at the newest failure, -1 = none */
+	const bool *taken;			/* of a decision that was made: which of its children; else NULL */
 } TcStepView;
 
 typedef struct TcTaskView

@@ -1,0 +1,178 @@
+/*
+ * start_step.c
+ *	  The turn of a step comes: it goes to the workers, waits for a signal, or ends
+ *	  at once.
+ */
+#include "postgres.h"
+
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+
+#include "compat.h"
+#include "ops/start_step.h"
+#include "schema/condition.h"
+#include "store/signal_store.h"
+
+void
+tc_starter_begin(TcStarter *starter, int64 task_id, const TcTemplate *template)
+{
+	starter->task_id = task_id;
+	starter->template = template;
+	starter->context = NULL;
+	starter->results = NULL;
+	starter->known = NULL;
+}
+
+static void
+make_room(TcStarter *starter)
+{
+	if (starter->known != NULL)
+		return;
+	starter->known = palloc0(sizeof(bool) * starter->template->nsteps);
+	starter->results = palloc0(sizeof(struct varlena *) * starter->template->nsteps);
+}
+
+void
+tc_starter_know(TcStarter *starter, int32 node, const struct varlena *results)
+{
+	make_room(starter);
+	starter->results[node] = results;
+	starter->known[node] = true;
+}
+
+/* ---- conditions ---------------------------------------------------------- */
+
+static const struct varlena *
+results_of(void *arg, int32 node)
+{
+	TcStarter  *starter = arg;
+
+	make_room(starter);
+	if (!starter->known[node])
+	{
+		TcStepKey	key = {starter->task_id, node + 1};
+
+		tc_starter_know(starter, node, tc_claim_read_result(key));
+	}
+	return starter->results[node];
+}
+
+static bool
+condition_holds(TcStarter *starter, const TcStep *step)
+{
+	TcInputs	inputs = {
+		.results = results_of, .arg = starter, .template = starter->template
+	};
+
+	if (starter->context == NULL)
+	{
+		TcClaimTask *task;
+
+		tc_claim_read_tasks(&starter->task_id, 1, &task);
+		starter->context = task->context;
+	}
+	inputs.context = starter->context;
+	return tc_condition_holds(step->condition, &inputs);
+}
+
+/* ---- times --------------------------------------------------------------- */
+
+static TimestampTz
+later(TimestampTz time, double seconds)
+{
+	return time + (TimestampTz) (seconds * USECS_PER_SEC);
+}
+
+TimestampTz
+tc_wait_deadline(const TcStep *step, TimestampTz began_at)
+{
+	return step->signal_timeout < 0 ? DT_NOEND : later(began_at, step->signal_timeout);
+}
+
+/* ---- starts -------------------------------------------------------------- */
+
+static TcStart
+ended(TcStepState state, TcMoveVerb verb, const char *reason, const struct varlena *results)
+{
+	TcStart		start = {
+		.phase = 0,
+		.visible_at = TC_NO_TIME,
+		.began_at = tc_session_now(),
+		.state = state,
+		.verb = verb,
+		.reason = reason,
+		.results = results,
+	};
+
+	return start;
+}
+
+static TcStart
+begin_wait(const TcStarter *starter, int32 node, TimestampTz base)
+{
+	const TcStep *step = &starter->template->steps[node];
+	TcStepKey	key = {starter->task_id, node + 1};
+	struct varlena *payload = tc_signal_take(key, step->signal_name);
+	TcStart		start = {
+		.phase = TC_PHASE_SIGNAL,
+		.visible_at = tc_wait_deadline(step, base),
+		.began_at = tc_session_now(),
+	};
+
+	if (payload == NULL)
+		return start;
+	return ended(TC_STEP_COMPLETE, TC_VERB_SIGNAL, step->signal_name, payload);
+}
+
+TcStart
+tc_start_of_timeout(const TcStep *step)
+{
+	static const char reason[] = "no signal came in time";
+
+	switch (step->on_timeout)
+	{
+		case TC_ON_TIMEOUT_FAIL:
+			return ended(TC_STEP_ERROR, TC_VERB_TIMEOUT, reason, NULL);
+		case TC_ON_TIMEOUT_SKIP:
+			return ended(TC_STEP_SKIPPED, TC_VERB_TIMEOUT, reason, NULL);
+		case TC_ON_TIMEOUT_COMPLETE:
+			return ended(TC_STEP_COMPLETE, TC_VERB_TIMEOUT, reason,
+						 (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("null"))));
+		case TC_TIMEOUT_RULE_COUNT:
+			break;
+	}
+	pg_unreachable();
+}
+
+TcStart
+tc_start_step(TcStarter *starter, int32 node, TimestampTz base)
+{
+	const TcStep *step = &starter->template->steps[node];
+	TcStart		ready = {.phase = TC_PHASE_READY, .began_at = TC_NO_TIME};
+
+	if (step->condition != NULL && !condition_holds(starter, step))
+		return ended(step->unmet_fails ? TC_STEP_ERROR : TC_STEP_SKIPPED, TC_VERB_CONDITION,
+					 "its condition does not hold", NULL);
+	if (step->signal_name != NULL)
+		return begin_wait(starter, node, base);
+	ready.visible_at = tc_step_ready_at(step, base);
+	return ready;
+}
+
+/* A step that was not skipped has been in progress, be it for no time. */
+TcStepMove
+tc_move_of_start(TcStepKey key, const TcStart *start)
+{
+	bool		ran = start->state != TC_STEP_SKIPPED;
+	TcStepMove	move = {
+		.key = key,
+		.verb = start->verb,
+		.from = ran ? TC_STEP_IN_PROGRESS : TC_STEP_PENDING,
+		.to = start->state,
+		.claimed_at = ran ? start->began_at : TC_NO_TIME,
+		.results = start->results,
+		.reason = start->reason,
+	};
+
+	return move;
+}
