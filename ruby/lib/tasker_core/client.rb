@@ -312,6 +312,11 @@ module TaskerCore
     #   @raise [InvalidArgument, TaskNotFound, StepNotFound]
     function :publish_event, "name text, payload jsonb?, task_id bigint?, workflow_step_id bigint?", :value
 
+    # @!method send_signal(task_id, name, payload: nil)
+    #   @return [Boolean] whether a waiting step took it; else it is kept for the next that waits for the name
+    #   @raise [InvalidArgument, TaskNotFound, TaskNotActive]
+    function :send_signal, "task_id bigint, name text, payload jsonb?", :value
+
     # @!method read_events(after: nil, max_events: nil, pattern: nil)
     #   @param after [String, nil] the cursor of the last event that was read; nil for the first
     #   @param pattern [String, nil] of names, in which * stands for any characters

@@ -76,6 +76,16 @@ class SurfaceTest < DatabaseTest
     assert_equal true, client.transition_step(other, "resolved_manually", results: 7, expected_state: "pending")
   end
 
+  def test_signals
+    template = { namespace: namespace, name: "waits", steps: [{ name: "wait", wait_for_signal: { name: "go" } }] }
+    client.register_task_template(TaskerCore::Template.new(template))
+    task_id = client.create_task("waits", namespace: namespace).task_id
+    assert_equal true, client.send_signal(task_id, "go", payload: { "ok" => true })
+    assert_equal({ "ok" => true }, client.get_task(task_id).fetch("steps").first.fetch("results"))
+    error = assert_raises(TaskerCore::TaskNotActive) { client.send_signal(task_id, "go") }
+    assert_equal "TC012", error.sqlstate
+  end
+
   def test_complete_and_claim
     register(name: "single", steps: { one: [] })
     task_id = create
