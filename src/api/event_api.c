@@ -101,7 +101,7 @@ tasker_send_signal(PG_FUNCTION_ARGS)
 
 	if (payload == NULL)
 		payload = (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("null")));
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	taken = tc_send_signal(task_id, name, payload);
 	tc_session_end();
 	PG_RETURN_BOOL(taken);

@@ -81,6 +81,9 @@ static const TcFunctionAccess functions[] = {
 	{"get_slowest_steps_aggregated", READER, TC_NAMESPACES_BY_FUNCTION},
 	{"get_slowest_tasks_aggregated", READER, TC_NAMESPACES_BY_FUNCTION},
 
+	/* signals */
+	{"send_signal", PRODUCER | WORKER | OPERATOR, TC_NAMESPACES_BY_TASK},
+
 	/* operations */
 	{"detect_stale_tasks", OPERATOR, TC_NAMESPACES_ALL},
 	{"run_maintenance", OPERATOR, TC_NAMESPACES_ALL},
