@@ -414,6 +414,17 @@ CREATE TABLE tasker.idempotency_keys (
 
 COMMENT ON TABLE tasker.idempotency_keys IS 'which task a key made: SHA-256 of namespace, task name and key (or context, for strict identity)';
 
+-- Written when tasker_core.max_task_starts_per_minute is set, and only then.
+CREATE TABLE tasker.task_starts (
+	role_name		text NOT NULL,
+	started_at		timestamptz NOT NULL,
+	starts			int NOT NULL
+);
+
+CREATE INDEX task_starts_role_idx ON tasker.task_starts (role_name, started_at);
+
+COMMENT ON TABLE tasker.task_starts IS 'how many tasks a role created when, for its limit; older than a minute they go as it creates more';
+
 -- ---------------------------------------------------------------------------
 -- Operations: what waits for a person, and how far maintenance has come.
 -- ---------------------------------------------------------------------------
@@ -1164,7 +1175,7 @@ COMMENT ON VIEW tasker.step_dag_relationships IS 'the place of every step in the
 
 -- A row a template, for whoever has only SQL.  Reads what is live, and the newest end of the history: its cost does not
 -- grow with what has happened.
-CREATE VIEW tasker.stats AS
+CREATE VIEW tasker.stats WITH (security_barrier) AS
 WITH moment AS MATERIALIZED (
 	SELECT clock_timestamp() AS now),
 live AS (
@@ -1215,7 +1226,8 @@ JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
 CROSS JOIN moment m
 LEFT JOIN live l ON l.named_task_id = n.named_task_id
 LEFT JOIN recent r ON r.named_task_id = n.named_task_id
-LEFT JOIN letters d ON d.named_task_id = n.named_task_id;
+LEFT JOIN letters d ON d.named_task_id = n.named_task_id
+WHERE tasker.sees_namespace(n.namespace_id);
 COMMENT ON VIEW tasker.stats IS 'what is going on, a row a template version. Reads live steps, pending dead letters and the newest 10,000 attempts';
 COMMENT ON COLUMN tasker.stats.ready IS 'steps that can be claimed now';
 COMMENT ON COLUMN tasker.stats.in_progress IS 'steps in the hands of workers';
@@ -1229,7 +1241,7 @@ COMMENT ON COLUMN tasker.stats.failed_5m IS 'attempts that failed or lost their 
 COMMENT ON COLUMN tasker.stats.avg_seconds_5m IS 'average seconds from claim to end of those that completed';
 
 -- The same by what workers choose from.
-CREATE VIEW tasker.queue_stats AS
+CREATE VIEW tasker.queue_stats WITH (security_barrier) AS
 SELECT s.name AS namespace, l.queue,
 	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS ready,
 	count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
@@ -1243,6 +1255,7 @@ CROSS JOIN tasker.step_queue q
 JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
 JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id
 JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
+WHERE tasker.sees_namespace(n.namespace_id)
 GROUP BY s.name, l.queue;
 COMMENT ON VIEW tasker.queue_stats IS 'live steps by namespace and queue; the columns are those of stats';
 
@@ -1255,17 +1268,18 @@ FROM tasker.workers w;
 COMMENT ON VIEW tasker.worker_stats IS 'workers with the filters of their last claim and the number of claims they hold';
 COMMENT ON COLUMN tasker.worker_stats.live IS 'seen in the last minute';
 
-CREATE VIEW tasker.recent_attempts AS
+CREATE VIEW tasker.recent_attempts WITH (security_barrier) AS
 SELECT a.task_id, a.task_id * 1000000 + a.step_no AS workflow_step_id, s.name AS namespace, n.name AS task_name, n.version,
 	a.outcome, a.worker_id, a.claimed_at, a.finished_at
 FROM (SELECT h.task_id, h.step_no, h.shard_key, h.outcome, h.worker_id, h.claimed_at, h.finished_at FROM tasker.step_attempts h
 	ORDER BY h.event_xact DESC, h.event_seq DESC LIMIT 20000) a
 JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key
 JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
-JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id;
+JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
+WHERE tasker.sees_namespace(n.namespace_id);
 COMMENT ON VIEW tasker.recent_attempts IS 'the newest 20,000 attempts that ended, of all tasks';
 
-CREATE VIEW tasker.dead_letter_details AS
+CREATE VIEW tasker.dead_letter_details WITH (security_barrier) AS
 SELECT d.dead_letter_id, d.task_id, d.workflow_step_id, s.name AS namespace, n.name AS task_name, n.version,
 	(SELECT p.name FROM tasker.named_steps p
 	WHERE p.named_task_id = t.named_task_id AND p.step_no = d.workflow_step_id % 1000000) AS step_name,
@@ -1273,7 +1287,8 @@ SELECT d.dead_letter_id, d.task_id, d.workflow_step_id, s.name AS namespace, n.n
 FROM tasker.dead_letters d
 JOIN tasker.tasks t ON t.task_id = d.task_id AND t.shard_key = d.shard_key
 JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
-JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id;
+JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
+WHERE tasker.sees_namespace(n.namespace_id);
 COMMENT ON VIEW tasker.dead_letter_details IS 'dead letters with the names of what they are about';
 
 -- What happened to every step, from the tables of history.  A claim is not
@@ -1357,6 +1372,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.task_pauses', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.domain_events', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.event_epochs', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.idempotency_keys', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.task_starts', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letters', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.maintenance', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.workers', '');
@@ -1394,6 +1410,7 @@ ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
 ALTER TABLE tasker.domain_events OWNER TO @extowner@;
 ALTER TABLE tasker.event_epochs OWNER TO @extowner@;
 ALTER TABLE tasker.idempotency_keys OWNER TO @extowner@;
+ALTER TABLE tasker.task_starts OWNER TO @extowner@;
 ALTER TABLE tasker.dead_letters OWNER TO @extowner@;
 ALTER TABLE tasker.maintenance OWNER TO @extowner@;
 ALTER TABLE tasker.workers OWNER TO @extowner@;
@@ -1421,6 +1438,7 @@ ALTER SEQUENCE tasker.domain_event_id_seq OWNER TO @extowner@;
 -- Nobody but the owner sees a row, not even who was given SELECT by hand.  There are no
 -- policies: pg_dump would dump those of an extension, and a restore meet its own.  Not
 -- forced, so that the owner can dump.  dead_letters is read by readers of all namespaces.
+ALTER TABLE tasker.task_starts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.settings ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.access_grants ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.task_namespaces ENABLE ROW LEVEL SECURITY;

@@ -89,6 +89,9 @@ SELECT tasker.grant_access('regress_tasker_a', 'worker', ARRAY[repeat('a', 129)]
 SELECT tasker.grant_access('regress_tasker_a', 'worker', ARRAY['']);
 SELECT * FROM pg_temp.grants();
 
+-- every view shows a reader his namespaces, or is for readers of all of them
+SELECT relname FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind = 'v'
+	AND (NOT coalesce(reloptions @> '{security_barrier=true}', false) OR pg_get_viewdef(oid) NOT LIKE '%sees_namespace(%') ORDER BY 1;
 -- every table refuses whom somebody gave SELECT by hand
 SELECT relname FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND NOT relrowsecurity AND relname <> 'dead_letters' ORDER BY 1;
 SELECT relname FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relforcerowsecurity;
@@ -229,6 +232,10 @@ SELECT count(*) > 0 AS own, count(*) FILTER (WHERE task_id NOT IN (SELECT task_i
 SELECT count(*) > 0 AS own, count(*) FILTER (WHERE task_id NOT IN (SELECT task_id FROM tasker.list_tasks())) AS others FROM tasker.workflow_step_transitions WHERE pg_temp.peep(task_id);
 SELECT count(*) AS others FROM tasker.workflow_step_edges WHERE pg_temp.peep(task_id);
 SELECT count(*) FROM tasker.workflow_steps WHERE task_id = :b;
+SELECT DISTINCT namespace FROM tasker.stats;
+SELECT DISTINCT namespace FROM tasker.queue_stats;
+SELECT DISTINCT namespace FROM tasker.recent_attempts;
+SELECT count(*) FROM tasker.dead_letter_details;
 -- as unknown as what does not exist, and nothing is done
 CREATE FUNCTION pg_temp.refusal(command text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -284,6 +291,7 @@ SELECT tasker.detect_stale_tasks();
 SELECT tasker.run_maintenance();
 -- tables, and what shows all namespaces
 SELECT count(*) FROM tasker.dead_letters;
+SELECT count(*) FROM tasker.worker_stats;
 SELECT count(*) FROM tasker.tasks;
 SELECT count(*) FROM tasker.access_grants;
 \set VERBOSITY default

@@ -15,6 +15,12 @@ int			tc_guc_notify = TC_NOTIFY_TASKS;
 double		tc_guc_max_retry_after = 3600.0;
 double		tc_guc_clock_offset = 0.0;
 int			tc_guc_max_payload_kb = 16 * 1024;
+int			tc_guc_max_template_steps = 10000;
+int			tc_guc_max_template_edges = 100000;
+int			tc_guc_max_map_width = 100000;
+int			tc_guc_max_json_depth = 1000;
+int			tc_guc_max_pending_tasks = 0;
+int			tc_guc_max_task_starts_per_minute = 0;
 int			tc_guc_shard_count = 1;
 
 static const struct config_enum_entry notify_levels[] = {
@@ -45,9 +51,46 @@ check_notify(int *newval, void **extra, GucSource source)
 	return false;
 }
 
+/* What one caller may ask for; superusers set them, for a server, a database or a role. */
+static void
+define_limits(void)
+{
+	DefineCustomIntVariable("tasker_core.max_template_steps",
+							"The most steps that a template may have when it is registered.",
+							NULL,
+							&tc_guc_max_template_steps, 10000, 1, 999999,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_template_edges",
+							"The most dependencies that the steps of a template may have together.",
+							NULL,
+							&tc_guc_max_template_edges, 100000, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_map_width",
+							"The most instances that one step may be expanded into.",
+							NULL,
+							&tc_guc_max_map_width, 100000, 1, 999999,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_json_depth",
+							"How deep a context, result, error, checkpoint or payload may be nested.",
+							NULL,
+							&tc_guc_max_json_depth, 1000, 1, 100000,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_pending_tasks",
+							"The most tasks of a namespace that may wait for their first claim; 0 is no limit.",
+							"Creating a task counts them, when there is a limit.",
+							&tc_guc_max_pending_tasks, 0, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_task_starts_per_minute",
+							"The most tasks that a role may create in a minute; 0 is no limit.",
+							"Creating a task writes a row for the count, when there is a limit.",
+							&tc_guc_max_task_starts_per_minute, 0, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
 void
 tc_guc_init(void)
 {
+	define_limits();
 	DefineCustomEnumVariable("tasker_core.notify",
 							 "What notifications are sent for.",
 							 "off, ready (channel tasker_ready), tasks (and task events and published ones on tasker_events), "

@@ -18,6 +18,12 @@ extern int	tc_guc_notify;
 extern double tc_guc_max_retry_after;
 extern double tc_guc_clock_offset;
 extern int	tc_guc_max_payload_kb;
+extern int	tc_guc_max_template_steps;
+extern int	tc_guc_max_template_edges;
+extern int	tc_guc_max_map_width;
+extern int	tc_guc_max_json_depth;
+extern int	tc_guc_max_pending_tasks;	/* 0 = no limit, as below */
+extern int	tc_guc_max_task_starts_per_minute;
 extern int	tc_guc_shard_count; /* read by the install script alone */
 
 extern void tc_guc_init(void);

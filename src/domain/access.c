@@ -114,7 +114,12 @@ static const TcReadableRelation readable[] = {
 	{"workflow_step_edges", true},
 	{"step_dag_relationships", true},
 	{"workflow_step_transitions", true},
+	{"stats", true},
+	{"queue_stats", true},
+	{"recent_attempts", true},
+	{"dead_letter_details", true},
 	{"dead_letters", false},
+	{"worker_stats", false},
 };
 
 const TcFunctionAccess *

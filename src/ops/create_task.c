@@ -305,10 +305,41 @@ template_of(const TcCreateRequest *request)
 	return named_task_id;
 }
 
+/* What is asked for counts against the limits; a task that was there already does not. */
+static void
+limit_created(const TcNewTask *task, const TcCreateResult *result)
+{
+	if (!result->created)
+		return;
+	tc_limit_starts(1);
+	tc_limit_pending(tc_template_get(task->named_task_id)->namespace_name);
+}
+
+/* The same for many: the namespace of each template is counted once. */
+static void
+limit_all_created(const TcCreateRequest *requests, const TcCreateResult *results, int n)
+{
+	List	   *templates = NIL;
+	ListCell   *cell;
+	int			created = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!results[i].created)
+			continue;
+		created++;
+		templates = list_append_unique_int(templates, requests[i].task.named_task_id);
+	}
+	tc_limit_starts(created);
+	foreach(cell, templates)
+		tc_limit_pending(tc_template_get(lfirst_int(cell))->namespace_name);
+}
+
 void
 tc_create_task(TcCreateRequest *request, TcCreateResult *result)
 {
 	create_from(template_of(request), &request->task, request->ordinal, result);
+	limit_created(&request->task, result);
 }
 
 int
@@ -331,6 +362,7 @@ tc_create_tasks(const struct varlena *requests, TcCreateResult **results)
 		CHECK_FOR_INTERRUPTS();
 		finish(&creations[i], &(*results)[i]);
 	}
+	limit_all_created(list, *results, n);
 	return n;
 }
 
@@ -340,4 +372,5 @@ tc_create_task_from_definition(const struct varlena *template, TcNewTask *task,
 							   TcCreateResult *result)
 {
 	create_from(tc_register_by_content(template), task, 0, result);
+	limit_created(task, result);
 }

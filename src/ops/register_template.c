@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "ops/limits.h"
 #include "ops/templates.h"
 #include "store/access_store.h"
 #include "store/session.h"
@@ -29,6 +30,7 @@ tc_register_template(const struct varlena *json, TcRegistration *registration)
 	if (definition.faults != NIL)
 		raise_invalid(&definition);
 
+	tc_limit_template(definition.template);
 	tc_scope_require_namespace(definition.template->namespace_name);
 	verdict = tc_template_insert(definition.template, definition.normal_form, definition.hash,
 								 &registration->named_task_id);
@@ -56,6 +58,7 @@ tc_register_by_content(const struct varlena *json)
 	tc_template_parse(json, &definition);
 	if (definition.faults != NIL)
 		raise_invalid(&definition);
+	tc_limit_template(definition.template);
 	tc_scope_require_namespace(definition.template->namespace_name);
 	hash = (const uint8 *) VARDATA_ANY(definition.hash);
 	initStringInfo(&version);
