@@ -18,3 +18,14 @@ namespace :tasker_core do
     end
   end
 end
+
+# Rails 7.1 and newer dump every schema, also the one that the extension makes itself:
+# loaded before the extension, it would be in its way.
+task "db:schema:dump" do
+  file = ENV["SCHEMA"] || File.join(ActiveRecord::Tasks::DatabaseTasks.db_dir, "schema.rb")
+  next unless File.file?(file) && file.end_with?(".rb")
+
+  text = File.read(file)
+  without = text.sub(/^ *create_schema "tasker"\n/, "")
+  File.write(file, without) unless without == text
+end

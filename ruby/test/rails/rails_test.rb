@@ -49,6 +49,10 @@ class RailsTest < DatabaseTest
     schema = @app.read("db/schema.rb")
     assert_match(/enable_extension "tasker_core"/, schema)
     refute_match(/create_table "(tasker\.|tasks|step_queue)/, schema)
+    @app.rails("db:schema:load", env: "test")
+    @app.on_database(@app.databases.last) do |pg|
+      assert_equal "0", pg.exec("SELECT count(*) FROM tasker.tasks, tasker_event_cursors").getvalue(0, 0)
+    end
   end
 
   def generate_a_workflow

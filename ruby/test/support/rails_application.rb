@@ -16,16 +16,19 @@ class RailsApplication
     @parameters = parameters
     @database = "tasker_rails_#{SecureRandom.hex(4)}"
     @root = Dir.mktmpdir("tasker_rails")
-    on_server { |pg| pg.exec("CREATE DATABASE #{@database} TEMPLATE template0") }
+    on_server { |pg| databases.each { |name| pg.exec("CREATE DATABASE #{name} TEMPLATE template0") } }
     write_files
   end
 
   def close
     FileUtils.rm_rf(@root)
-    on_server { |pg| pg.exec("DROP DATABASE IF EXISTS #{@database} WITH (FORCE)") }
+    on_server { |pg| databases.each { |name| pg.exec("DROP DATABASE IF EXISTS #{name} WITH (FORCE)") } }
   end
 
-  def on_database(&block) = connected(@parameters.merge(dbname: @database), &block)
+  # The second one is that of the environment test.
+  def databases = [@database, "#{@database}_test"]
+
+  def on_database(name = @database, &block) = connected(@parameters.merge(dbname: name), &block)
 
   def write(path, text)
     file = File.join(@root, path)
@@ -36,7 +39,7 @@ class RailsApplication
   def read(path) = File.read(File.join(@root, path))
 
   # @return [String] what it printed
-  def rails(*arguments) = ruby("bin/rails", *arguments)
+  def rails(*arguments, env: "development") = ruby("bin/rails", *arguments, env: env)
 
   # @param code [String] run with the application loaded
   def runner(code)
@@ -44,8 +47,8 @@ class RailsApplication
     rails("runner", "script.rb")
   end
 
-  def ruby(*command)
-    environment = { "RAILS_ENV" => "development", "TASKER_URL" => nil, "DATABASE_URL" => nil, "DISABLE_SPRING" => "1" }
+  def ruby(*command, env: "development")
+    environment = { "RAILS_ENV" => env, "TASKER_URL" => nil, "DATABASE_URL" => nil, "DISABLE_SPRING" => "1" }
     output, status = Open3.capture2e(environment, "timeout", "300", RbConfig.ruby, "-W0", "-I", LIBRARY, *command, chdir: @root)
     raise "#{command.join(" ")} failed:\n#{output.lines.map { |line| "#{line[0, 300]}\n" }.join}" unless status.success?
 
@@ -93,8 +96,10 @@ class RailsApplication
   end
 
   def database_yml
-    options = @parameters.slice(:host, :port, :password).map { |key, value| "  #{key}: #{value.inspect}\n" }.join
-    "development:\n  adapter: postgresql\n  database: #{@database}\n  pool: 10\n#{options}" \
-      "#{"  username: #{@parameters[:user].inspect}\n" if @parameters[:user]}"
+    options = @parameters.slice(:host, :port, :password).merge(username: @parameters[:user]).compact
+                         .map { |key, value| "  #{key}: #{value.inspect}\n" }.join
+    %w[development test].zip(databases).map do |env, database|
+      "#{env}:\n  adapter: postgresql\n  database: #{database}\n  pool: 10\n#{options}"
+    end.join
   end
 end
