@@ -1,0 +1,136 @@
+# frozen_string_literal: true
+
+# Measures (bench/ruby/run starts the server for it).
+#
+#   ruby -I ruby/lib bench/ruby/bench.rb URL
+
+require "tasker_core"
+
+# Two ways to do the same, in turn, and what each costs a call.
+class Comparison
+  ROUNDS = 21
+
+  Cost = Struct.new(:elapsed, :processor)
+
+  def initialize(calls) = @calls = calls
+
+  # @return [Array<Cost>] medians in microseconds a call
+  def run(*ways)
+    ways.each { |way| way.call(@calls / 10 + 1) }
+    rounds = Array.new(ROUNDS) { ways.map { |way| measure(way) } }
+    ways.each_index.map do |index|
+      costs = rounds.map { |round| round[index] }
+      Cost.new(median(costs.map(&:elapsed)), median(costs.map(&:processor)))
+    end
+  end
+
+  private
+
+  def measure(way)
+    before = clocks
+    way.call(@calls)
+    Cost.new(*clocks.zip(before).map { |now, then_| (now - then_) / @calls * 1e6 })
+  end
+
+  def clocks = [Process::CLOCK_MONOTONIC, Process::CLOCK_PROCESS_CPUTIME_ID].map { |id| Process.clock_gettime(id) }
+
+  def median(list) = list.sort[list.size / 2]
+end
+
+def row(*cells) = puts("| #{cells.join(" | ")} |")
+
+def microseconds(value) = format("%.1f µs", value)
+
+URL = ARGV.fetch(0)
+PG_CONNECTION = PG.connect(URL)
+PG_CONNECTION.exec("SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS tasker_core")
+CLIENT = TaskerCore::Client.new(PG_CONNECTION)
+TEMPLATE = { name: "bench", namespace: "bench", steps: [{ name: "one" }, { name: "two", depends_on: ["one"] }] }.freeze
+CLIENT.register_task_template(TEMPLATE)
+TASK = CLIENT.create_task("bench", namespace: "bench", context: { order: 1 }).task_id
+
+# The driver alone: the same statement and parameters, and every column taken out as text.
+def bare(sql, *parameters)
+  ->(calls) { calls.times { PG_CONNECTION.exec_params(sql, parameters).to_a } }
+end
+
+row("what", "driver alone", "through the gem", "the gem, elapsed", "the gem, processor")
+row(*["---"] * 5)
+{
+  "library_version()" => [bare("SELECT * FROM tasker.library_version()"), ->(n) { n.times { CLIENT.library_version } }],
+  "get_task_execution_context(task_id)" => [
+    bare("SELECT * FROM tasker.get_task_execution_context(task_id => $1::bigint)", TASK.to_s),
+    ->(n) { n.times { CLIENT.get_task_execution_context(TASK) } }
+  ],
+  "create_task(name, context:, namespace:, priority:, tags:)" => [
+    bare("SELECT * FROM tasker.create_task(name => $1::text, context => $2::jsonb, namespace => $3::text, " \
+         "priority => $4::int, tags => $5::text[])", "bench", '{"order":1}', "bench", "1", "{a,b}"),
+    ->(n) { n.times { CLIENT.create_task("bench", namespace: "bench", context: { order: 1 }, priority: 1, tags: %w[a b]) } }
+  ]
+}.each do |name, ways|
+  # In one transaction, so that no commit is measured.
+  bare_cost, gem_cost = PG_CONNECTION.transaction { Comparison.new(100).run(*ways) }
+  row("`#{name}`", microseconds(bare_cost.elapsed), microseconds(gem_cost.elapsed),
+      microseconds(gem_cost.elapsed - bare_cost.elapsed), microseconds(gem_cost.processor - bare_cost.processor))
+end
+
+EVENTS = 50_000
+PG_CONNECTION.exec("SELECT count(tasker.publish_event('bench.event', '{\"n\": 1}')) FROM generate_series(1, #{EVENTS})")
+
+# @return [Float] events a second
+def rate
+  started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+  yield
+  EVENTS / (Process.clock_gettime(Process::CLOCK_MONOTONIC) - started)
+end
+
+def delivered(durable)
+  TaskerCore::Events::CursorTable.new(TaskerCore::Connection.wrap(PG_CONNECTION)).create
+  bus = TaskerCore::Events::Bus.new(connection: URL)
+  seen = 0
+  done = Queue.new
+  rate do
+    bus.subscribe("bench.*", as: durable, from: :beginning) { |_event, _pg| (seen += 1) == EVENTS && done.push(true) }
+    PG_CONNECTION.exec("SELECT count(tasker.publish_event('bench.event', '{\"n\": 1}')) FROM generate_series(1, #{EVENTS})") unless durable
+    done.pop
+  end
+ensure
+  bus.stop
+end
+
+puts
+row("events", "a second")
+row("---", "---")
+row("`Events.replay`", rate { TaskerCore::Events.replay(pattern: "bench.*", client: CLIENT).count }.round)
+row("durable subscription, 1,000 to a commit", delivered("bench").round)
+row("live subscription, while they are published", delivered(nil).round)
+
+# A handler that does about as much as the smallest useful one.
+class Work < TaskerCore::StepHandler::Base
+  def process(task, _sequence, _step) = { "order" => task.context["order"], "text" => JSON.generate(task.context) }
+end
+
+CLAIM = CLIENT.claim_steps(worker_id: "bench", task_id: TASK).first
+HANDLER = TaskerCore::TaskHandler::Base.new(
+  config: { name: "bench", steps: [{ name: "one", handler: { callable: "Work" } }] }
+)
+DIRECT = HANDLER.step_handlers.fetch("one")
+task = TaskerCore::Task.of(CLAIM)
+sequence = TaskerCore::StepSequence.new(CLAIM.dependency_results)
+step = TaskerCore::Step.new(CLAIM)
+direct, dispatched, whole = Comparison.new(20_000).run(
+  ->(n) { n.times { DIRECT.process(task, sequence, step) } },
+  ->(n) { n.times { HANDLER.process_step_with_handler(task, sequence, step) } },
+  lambda do |n|
+    n.times do
+      HANDLER.process_step_with_handler(TaskerCore::Task.of(CLAIM), TaskerCore::StepSequence.new(CLAIM.dependency_results),
+                                        TaskerCore::Step.new(CLAIM))
+    end
+  end
+)
+puts
+row("a handler that makes some JSON", "a call, processor")
+row("---", "---")
+row("called directly", format("%.2f µs", direct.processor))
+row("by `process_step_with_handler`", format("%.2f µs", dispatched.processor))
+row("and with its arguments made from the claim", format("%.2f µs", whole.processor))
