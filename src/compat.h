@@ -14,6 +14,13 @@
 #include "varatt.h"
 #endif
 
+/* 16 has one function for the owner of any object */
+#if PG_VERSION_NUM >= 160000
+#define tc_owns_database(database, role) object_ownercheck(DatabaseRelationId, database, role)
+#else
+#define tc_owns_database(database, role) pg_database_ownercheck(database, role)
+#endif
+
 /* 18 names the module and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TC_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "tasker_core", .version = TC_VERSION)

@@ -8,6 +8,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "guc.h"
 
@@ -22,6 +23,10 @@ int			tc_guc_max_json_depth = 1000;
 int			tc_guc_max_pending_tasks = 0;
 int			tc_guc_max_task_starts_per_minute = 0;
 int			tc_guc_shard_count = 1;
+char	   *tc_guc_databases = "";
+char	   *tc_guc_worker_role = "";
+int			tc_guc_maintenance_interval = 10000;
+int			tc_guc_notify_interval = 10;
 
 static const struct config_enum_entry notify_levels[] = {
 	{"off", TC_NOTIFY_OFF, false},
@@ -87,6 +92,49 @@ define_limits(void)
 							PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
+static bool
+check_databases(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *names;
+	bool		well_formed = SplitIdentifierString(copy, ',', &names);
+	int			n = list_length(names);
+
+	list_free(names);
+	pfree(copy);
+	if (!well_formed)
+		GUC_check_errdetail("It is no list of database names.");
+	else if (n > TC_MAX_DATABASES)
+		GUC_check_errdetail("It names %d databases; at most %d can have a background worker.",
+							n, TC_MAX_DATABASES);
+	return well_formed && n <= TC_MAX_DATABASES;
+}
+
+static void
+define_worker_settings(void)
+{
+	DefineCustomStringVariable("tasker_core.databases",
+							   "The databases that have a background worker, separated by commas.",
+							   "Takes effect where shared_preload_libraries has tasker_core. A name that is not in lower case is put in double quotes.",
+							   &tc_guc_databases, "",
+							   PGC_SIGHUP, GUC_LIST_INPUT, check_databases, NULL, NULL);
+	DefineCustomStringVariable("tasker_core.worker_role",
+							   "The role as which background workers run; it needs LOGIN and nothing else.",
+							   "Empty: the owner of the extension.",
+							   &tc_guc_worker_role, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.maintenance_interval",
+							"How often the background worker does all of maintenance.",
+							"Retries, schedules and leases do not wait for it. It is also how often a database without the extension is looked at.",
+							&tc_guc_maintenance_interval, 10000, 100, 3600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.notify_interval",
+							"The least time between two transactions in which the background worker notifies.",
+							"What committed transactions have to tell meanwhile is sent in one.",
+							&tc_guc_notify_interval, 10, 1, 10000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
 void
 tc_guc_init(void)
 {
@@ -117,5 +165,6 @@ tc_guc_init(void)
 							"Stored in tasker.settings then; without effect on an extension that exists.",
 							&tc_guc_shard_count, 1, 1, 1024,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	define_worker_settings();
 	MarkGUCPrefixReserved("tasker_core");
 }

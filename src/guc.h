@@ -26,6 +26,15 @@ extern int	tc_guc_max_pending_tasks;	/* 0 = no limit, as below */
 extern int	tc_guc_max_task_starts_per_minute;
 extern int	tc_guc_shard_count; /* read by the install script alone */
 
+/* How many databases can have a background worker. */
+#define TC_MAX_DATABASES 32
+
+/* of the background worker */
+extern char *tc_guc_databases;
+extern char *tc_guc_worker_role;
+extern int	tc_guc_maintenance_interval;	/* ms */
+extern int	tc_guc_notify_interval; /* ms */
+
 extern void tc_guc_init(void);
 
 #endif							/* TC_GUC_H */

@@ -56,10 +56,14 @@ has_ruby_libraries() {
 has_minitest() { "$RUBY" -e 'require "minitest"' 2>/dev/null; }
 has_compiler() { command -v gcc >/dev/null && command -v make >/dev/null && [[ -f /usr/include/stdio.h ]]; }
 
+# pg_cron of the PostgreSQL that was found; not every release has a package of it.
+has_cron() { [[ -f $("$PG_CONFIG" --sharedir)/extension/pg_cron.control ]]; }
+postgres_major() { "$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
+
 # The tests of the official JSON Schema Test Suite, a directory for each draft.
 JSON_SCHEMA_SUITE=/usr/share/json-schema-test-suite/tests
 
-# require_packages THING...: THING is build, server, ruby, minitest, ruby_libraries or json_schema_suite. Afterwards
+# require_packages THING...: THING is build, server, ruby, minitest, ruby_libraries json_schema_suite or cron. Afterwards
 # PG_CONFIG and RUBY are set and exported for the things that were asked for.
 require_packages() {
   local missing=()
@@ -91,6 +95,7 @@ missing_packages() {
         { find_ruby && has_ruby_libraries; } ||
           missing+=(ruby-activerecord ruby-activejob ruby-railties ruby-sequel ruby-connection-pool yard)
         ;;
+      cron) has_cron || missing+=("postgresql-$(postgres_major)-cron") ;;
       minitest) { find_ruby && has_minitest; } || missing+=(ruby-minitest) ;;
     esac
   done

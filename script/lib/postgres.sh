@@ -33,6 +33,9 @@ as_server() {
   fi
 }
 
+# as_server_command: the words before a command that as_server would run.
+as_server_command() { ((EUID != 0)) || printf 'runuser -u %s --' "${SERVER_USER:-postgres}"; }
+
 # start_cluster [SETTING...]: a new cluster that listens on a socket in $WORK only, where nobody
 # but its owner and root can reach it; so it asks for no password. Points libpq's environment at it.
 start_cluster() {
@@ -48,6 +51,28 @@ start_other_cluster() {
   OTHER_CLUSTER=$WORK/other_cluster
   on_exit stop_other_cluster
   run_cluster "$OTHER_CLUSTER" "$@"
+}
+
+# start_background_cluster [SETTING...]: a third one, whose settings and processes its tests meddle with.
+start_background_cluster() {
+  BACKGROUND_CLUSTER=$WORK/background_cluster
+  on_exit stop_background_cluster
+  run_cluster "$BACKGROUND_CLUSTER" "$@"
+}
+
+# start_standby CLUSTER: a standby of a cluster that runs, with streaming replication.
+start_standby() {
+  STANDBY_CLUSTER=$WORK/standby_cluster
+  on_exit stop_standby
+  mkdir -m 700 "$STANDBY_CLUSTER"
+  if ((EUID == 0)); then chown "${SERVER_USER:-postgres}" "$STANDBY_CLUSTER"; fi
+  as_server mkdir -m 700 "$STANDBY_CLUSTER/socket"
+  logged "$WORK/basebackup.log" as_server "$("$PG_CONFIG" --bindir)/pg_basebackup" -h "$1/socket" -p 5432 \
+    -U postgres -D "$STANDBY_CLUSTER/data" -X stream -R -c fast --no-sync
+  printf '%s\n' "unix_socket_directories = '$STANDBY_CLUSTER/socket'" |
+    as_server tee -a "$STANDBY_CLUSTER/data/postgresql.conf" >/dev/null
+  logged "$WORK/pg_ctl.log" as_server "$SERVER_BIN/pg_ctl" -D "$STANDBY_CLUSTER/data" \
+    -l "$STANDBY_CLUSTER/server.log" -w start
 }
 
 run_cluster() { # run_cluster DIRECTORY [SETTING...]
@@ -74,6 +99,9 @@ run_cluster() { # run_cluster DIRECTORY [SETTING...]
 
 stop_cluster() { halt_cluster "${CLUSTER:-}"; }
 stop_other_cluster() { halt_cluster "${OTHER_CLUSTER:-}"; }
+stop_background_cluster() { halt_cluster "${BACKGROUND_CLUSTER:-}"; }
+
+stop_standby() { halt_cluster "${STANDBY_CLUSTER:-}"; }
 
 halt_cluster() { # halt_cluster DIRECTORY
   if [[ -f $1/data/postmaster.pid ]]; then

@@ -166,6 +166,7 @@ take(Batch *batch, TcQueueRow *rows, int n)
 		claim->step = &tc_template_get(claim->lane->named_task_id)->steps[rows[i].key.step_no - 1];
 		claim->claim_token = tokens[i] = random_token();
 		claim->lease_until = lease_until[i] = lease_end(batch->request->lease_seconds, claim->step);
+		tc_event_timer(lease_until[i]);
 	}
 	tc_queue_claim(rows, tokens, lease_until, n, batch->request->worker_id);
 }

@@ -273,6 +273,8 @@ finish(const Creation *creation, TcCreateResult *result)
 	tc_event_task(TC_EVENT_TASK_CREATED, creation->task_id);
 	if (task->run_at == TC_NO_TIME || task->run_at <= tc_session_now())
 		tc_event_ready(template->namespace_name);
+	else
+		tc_event_timer(task->run_at);
 
 	result->task_id = creation->task_id;
 	result->created = true;

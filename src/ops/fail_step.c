@@ -104,7 +104,9 @@ tc_fail_step(const TcFailRequest *request, TcFailResult *result)
 	{
 		result->task_state = TC_TASK_IN_PROGRESS;
 		tc_event_step(TC_EVENT_STEP_RETRY_SCHEDULED, row->key.task_id, row->key.step_no);
-		if (failure.next_retry_at <= tc_session_now() && row->lane_id > 0)
+		if (failure.next_retry_at > tc_session_now())
+			tc_event_timer(failure.next_retry_at);
+		else if (row->lane_id > 0)
 			tc_event_ready(tc_lane_get(row->lane_id)->namespace_name);
 		return;
 	}

@@ -86,6 +86,8 @@ tc_release_steps(TcHold *holds, int n, double delay_seconds)
 		moves[i] = tc_move_of_claim(&held[i], TC_VERB_RELEASE, TC_STEP_PENDING, NULL);
 	tc_step_record_moves(moves, nheld);
 	tc_queue_release(held, nheld, visible_at);
+	if (delay_seconds > 0)
+		tc_event_timer(visible_at);
 	for (int i = 0; i < nheld; i++)
 	{
 		if (delay_seconds == 0 && held[i].lane_id > 0)

@@ -24,19 +24,19 @@
 #include "store/worker_store.h"
 
 /* Lost last attempts that no claim has come across. */
-static int
-close_exhausted(int max_items)
+static void
+close_exhausted(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 {
 	TcLaneFilter all = {0};
-	TcClaimScope scope = {0};
+	TcClaimScope claims = {0};
 	int			closed = 0;
 
-	scope.nlanes = tc_lane_select(&all, &scope.lanes);
-	for (scope.shard_key = 0; scope.shard_key < tc_shard_count() && closed < max_items;
-		 scope.shard_key++)
+	claims.nlanes = tc_lane_select(&all, &claims.lanes);
+	for (claims.shard_key = 0; claims.shard_key < tc_shard_count() && closed < scope->max_items;
+		 claims.shard_key++)
 	{
 		TcStepKey  *keys;
-		int			n = tc_claim_find_exhausted(&scope, max_items - closed, &keys);
+		int			n = tc_claim_find_exhausted(&claims, scope->max_items - closed, &keys);
 
 		for (int i = 0; i < n; i++)
 		{
@@ -44,23 +44,23 @@ close_exhausted(int max_items)
 			closed += tc_fail_exhausted(keys[i]) ? 1 : 0;
 		}
 	}
-	return closed;
+	result->leases_failed += closed;
 }
 
 /* Waits whose time is over, and those that a signal may have missed. */
-static int
-settle_waits(int max_items)
+static void
+settle_waits(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 {
 	TcLaneFilter all = {0};
-	TcClaimScope scope = {0};
+	TcClaimScope waits = {0};
 	int			settled = 0;
 
-	scope.nlanes = tc_lane_select(&all, &scope.lanes);
-	for (scope.shard_key = 0; scope.shard_key < tc_shard_count() && settled < max_items;
-		 scope.shard_key++)
+	waits.nlanes = tc_lane_select(&all, &waits.lanes);
+	for (waits.shard_key = 0; waits.shard_key < tc_shard_count() && settled < scope->max_items;
+		 waits.shard_key++)
 	{
 		TcStepKey  *keys;
-		int			n = tc_waits_find_due(&scope, max_items - settled, &keys);
+		int			n = tc_waits_find_due(&waits, scope->max_items - settled, &keys);
 
 		for (int i = 0; i < n; i++)
 		{
@@ -68,35 +68,53 @@ settle_waits(int max_items)
 			settled += tc_settle_wait(keys[i]) ? 1 : 0;
 		}
 	}
-	return settled;
+	result->waits_ended += settled;
+}
+
+/* ---- the round: for who has the turn -------------------------------------- */
+
+static void
+read_position(int32 shard, TcMaintenancePosition *position)
+{
+	tc_maintenance_read(shard, position);
+	if (position->ran_at > tc_session_now())
+		position->ran_at = TC_NO_TIME;	/* the clock was set back */
 }
 
 /* Retries, schedules and leases whose time came since the last look; each namespace once. */
-static List *
-notify_due(int32 shard, TimestampTz last_look, List *told)
+static void
+notify_due(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 {
-	const char **names;
-	int			n = tc_maintenance_due_namespaces(shard, last_look, &names);
+	List	   *told = NIL;
 
-	for (int i = 0; i < n; i++)
+	if (!tc_maintenance_take_turn())
+		return;
+	for (int32 shard = 0; shard < tc_shard_count(); shard++)
 	{
-		String	   *name = makeString(unconstify(char *, names[i]));
+		TcMaintenancePosition position;
+		const char **names;
+		int			n;
 
-		if (list_member(told, name))
-			continue;
-		tc_event_ready(names[i]);
-		told = lappend(told, name);
+		read_position(shard, &position);
+		n = tc_maintenance_due_namespaces(shard, Min(position.ran_at, scope->committed_late - 1), &names);
+		for (int i = 0; i < n; i++)
+		{
+			tc_event_ready(names[i]);
+			told = list_append_unique(told, makeString(unconstify(char *, names[i])));
+		}
+		position.ran_at = tc_session_now();
+		tc_maintenance_write(shard, &position);
 	}
-	return told;
+	result->namespaces_notified += list_length(told);
 }
 
-/* The next part of the round over all live tasks. */
-static void
-treat_stale(int32 shard, int max_items, TcMaintenancePosition *position, TcMaintenanceResult *result)
+/* The next part of the round over the live tasks of a shard; returns where the one after begins. */
+static int64
+treat_stale_part(int32 shard, int64 from_task_id, int max_items, TcMaintenanceResult *result)
 {
 	int64	   *task_ids;
 	TcStaleTask *stale;
-	int			n = tc_stale_next_tasks(shard, position->next_task_id, max_items, &task_ids);
+	int			n = tc_stale_next_tasks(shard, from_task_id, max_items, &task_ids);
 	int			nstale = n == 0 ? 0 : tc_stale_find(task_ids, n, true, max_items, &stale);
 
 	for (int i = 0; i < nstale; i++)
@@ -107,37 +125,108 @@ treat_stale(int32 shard, int max_items, TcMaintenancePosition *position, TcMaint
 		result->stale_tasks_failed += stale[i].ends ? 1 : 0;
 		result->stale_tasks_dead_lettered += stale[i].dead_letter ? 1 : 0;
 	}
-	position->next_task_id = n < max_items ? 0 : task_ids[n - 1] + 1;
+	return n < max_items ? 0 : task_ids[n - 1] + 1;
 }
 
 static void
-make_round(int max_items, TcMaintenanceResult *result)
+treat_stale(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 {
-	List	   *told = NIL;
-
+	if (!tc_maintenance_take_turn())
+		return;
 	for (int32 shard = 0; shard < tc_shard_count(); shard++)
 	{
 		TcMaintenancePosition position;
 
-		tc_maintenance_read(shard, &position);
-		if (position.ran_at > tc_session_now())
-			position.ran_at = TC_NO_TIME;	/* the clock was set back */
-		told = notify_due(shard, position.ran_at, told);
-		treat_stale(shard, max_items, &position, result);
-		position.ran_at = tc_session_now();
+		read_position(shard, &position);
+		position.next_task_id = treat_stale_part(shard, position.next_task_id, scope->max_items,
+												 result);
 		tc_maintenance_write(shard, &position);
 	}
-	result->namespaces_notified = list_length(told);
+}
+
+/* ---- tidying up ----------------------------------------------------------- */
+
+static void
+close_moot_dead_letters(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
+{
+	result->dead_letters_closed += tc_dead_letters_close_moot(scope->max_items);
+}
+
+static void
+forget_workers(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
+{
+	result->workers_forgotten += tc_workers_forget(scope->max_items);
+}
+
+/* ---- the story ------------------------------------------------------------ */
+
+/* Each part by itself leaves things as they should be, so it may have a transaction of its own. */
+static const struct
+{
+	void		(*run) (const TcMaintenanceScope *scope, TcMaintenanceResult *result);
+	bool		prompt;			/* a step's time makes it due */
+}			parts[] =
+{
+	{close_exhausted, true},
+	{settle_waits, true},
+	{notify_due, true},
+	{treat_stale, false},
+	{close_moot_dead_letters, false},
+	{forget_workers, false},
+};
+
+int
+tc_maintenance_part_count(void)
+{
+	return lengthof(parts);
+}
+
+bool
+tc_maintenance_part_is_prompt(int part)
+{
+	return parts[part].prompt;
+}
+
+void
+tc_maintenance_run_part(int part, const TcMaintenanceScope *scope, TcMaintenanceResult *result)
+{
+	parts[part].run(scope, result);
 }
 
 void
 tc_run_maintenance(int max_items, TcMaintenanceResult *result)
 {
+	TcMaintenanceScope scope = {max_items, DT_NOEND};
+
 	memset(result, 0, sizeof(*result));
-	result->leases_failed = close_exhausted(max_items);
-	result->waits_ended = settle_waits(max_items);
-	if (tc_maintenance_take_turn())
-		make_round(max_items, result);
-	result->dead_letters_closed = tc_dead_letters_close_moot(max_items);
-	result->workers_forgotten = tc_workers_forget(max_items);
+	for (int part = 0; part < tc_maintenance_part_count(); part++)
+		tc_maintenance_run_part(part, &scope, result);
+}
+
+TimestampTz
+tc_maintenance_next_time(void)
+{
+	TimestampTz next = TC_NO_TIME;
+
+	for (int32 shard = 0; shard < tc_shard_count(); shard++)
+	{
+		TcMaintenancePosition position;
+		TimestampTz due;
+
+		read_position(shard, &position);
+		due = tc_maintenance_next_due(shard, position.ran_at);
+		if (due != TC_NO_TIME && (next == TC_NO_TIME || due < next))
+			next = due;
+	}
+	return next;
+}
+
+void
+tc_notify_all_namespaces(void)
+{
+	const char **names;
+	int			n = tc_maintenance_all_namespaces(&names);
+
+	for (int i = 0; i < n; i++)
+		tc_event_ready(names[i]);
 }

@@ -43,4 +43,32 @@ typedef struct TcMaintenanceResult
 /* At most max_items of each kind of work in a shard; waits for nobody. */
 extern void tc_run_maintenance(int max_items, TcMaintenanceResult *result);
 
+/*
+ * committed_late: the first time of a step that was over, perhaps, when its
+ * transaction committed; DT_NOEND = there is none.
+ */
+typedef struct TcMaintenanceScope
+{
+	int			max_items;
+	TimestampTz committed_late;
+} TcMaintenanceScope;
+
+/*
+ * The same in parts, which add to the result.  The prompt ones are those that the
+ * time of a step makes due.
+ */
+extern int	tc_maintenance_part_count(void);
+extern bool tc_maintenance_part_is_prompt(int part);
+extern void tc_maintenance_run_part(int part, const TcMaintenanceScope *scope,
+									TcMaintenanceResult *result);
+
+/*
+ * The first time of a step since workers were told last, which may be over;
+ * TC_NO_TIME = there is none.
+ */
+extern TimestampTz tc_maintenance_next_time(void);
+
+/* For when it is not known any more which namespaces have work. */
+extern void tc_notify_all_namespaces(void);
+
 #endif							/* TC_OPERATIONS_H */

@@ -82,16 +82,58 @@ static TcPlan plan_due_namespaces = {
 	.argtypes = {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 };
 
+static int
+read_names(int n, const char ***names)
+{
+	*names = palloc(sizeof(char *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		(*names)[i] = tc_row_text(i, 1);
+	return n;
+}
+
 int
 tc_maintenance_due_namespaces(int32 shard, TimestampTz after, const char ***names)
 {
 	Datum		values[3] = {
 		Int32GetDatum(shard), TimestampTzGetDatum(after), TimestampTzGetDatum(tc_session_now())
 	};
-	int			n = (int) tc_plan_run(&plan_due_namespaces, values, NULL);
 
-	*names = palloc(sizeof(char *) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-		(*names)[i] = tc_row_text(i, 1);
-	return n;
+	return read_names((int) tc_plan_run(&plan_due_namespaces, values, NULL), names);
+}
+
+static TcPlan plan_all_namespaces = {
+	.sql = "SELECT name FROM tasker.task_namespaces ORDER BY namespace_id",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+};
+
+int
+tc_maintenance_all_namespaces(const char ***names)
+{
+	return read_names((int) tc_plan_run(&plan_all_namespaces, NULL, NULL), names);
+}
+
+/* The same probes, for what comes next. */
+static TcPlan plan_next_due = {
+	.sql =
+	"SELECT min(q.visible_at) FROM tasker.lanes l"
+	" CROSS JOIN (VALUES ('r'::\"char\"), ('c'), ('s')) AS p(phase)"
+	" CROSS JOIN LATERAL ("
+	"  SELECT q.visible_at FROM tasker.step_queue q"
+	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND " TC_IN_CLAIM_INDEX
+	"   AND q.visible_at > $2"
+	"  ORDER BY q.visible_at LIMIT 1) q",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {INT4OID, TIMESTAMPTZOID},
+};
+
+TimestampTz
+tc_maintenance_next_due(int32 shard, TimestampTz after)
+{
+	Datum		values[2] = {Int32GetDatum(shard), TimestampTzGetDatum(after)};
+
+	tc_plan_run(&plan_next_due, values, NULL);
+	return tc_row_timestamptz(0, 1);
 }

@@ -23,6 +23,12 @@ extern bool tc_maintenance_take_turn(void);
 extern void tc_maintenance_read(int32 shard, TcMaintenancePosition *position);
 extern void tc_maintenance_write(int32 shard, const TcMaintenancePosition *position);
 
+/* The first time of a step in a shard after `after`; TC_NO_TIME = none. */
+extern TimestampTz tc_maintenance_next_due(int32 shard, TimestampTz after);
+
+/* The names of all namespaces. */
+extern int	tc_maintenance_all_namespaces(const char ***names);
+
 /* Namespaces of which a step's time came after `after` (TC_NO_TIME = ever). */
 extern int	tc_maintenance_due_namespaces(int32 shard, TimestampTz after, const char ***names);
 

@@ -1,0 +1,285 @@
+# frozen_string_literal: true
+
+# The background worker: timers on time, notices coalesced, and alive after everything that
+# happens to a server. Prints TAP.
+#
+#   TASKER_TEST_SOCKET=directory ruby tests/background/worker.rb
+#
+# The server there is the test's own: its settings are changed, its processes killed. It has
+# tasker_core in shared_preload_libraries and TEST in tasker_core.databases.
+
+require_relative "harness"
+
+TEST = "background_test"
+TESTS = Tests.new
+
+# A connection each time: the server is restarted on the way.
+def admin
+  connection = connect("postgres")
+  yield connection
+ensure
+  connection&.close
+end
+
+def configure(**settings)
+  admin do |connection|
+    settings.each { |name, value| connection.exec("ALTER SYSTEM SET tasker_core.#{name} = '#{value}'") }
+    connection.exec("SELECT pg_reload_conf()")
+  end
+end
+
+# A reload reaches a process when it next looks.
+def configured(db, name, value)
+  eventually { db.value("SHOW tasker_core.#{name}") == value }
+end
+
+def alive(db) = eventually { db.worker }
+def gone(db) = eventually { db.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tasker_core worker' AND datname = current_database()") == "0" }
+
+def templates(db)
+  db.exec("SELECT tasker.register_task_template($1)", <<~JSON)
+    {"name": "work", "namespace": "bg", "steps": [{"name": "s", "retry": {"max_attempts": 3, "backoff": "none", "jitter": 0}}]}
+  JSON
+  db.exec("SELECT tasker.register_task_template($1)", <<~JSON)
+    {"name": "once", "namespace": "bg", "steps": [{"name": "s", "retry": {"max_attempts": 1}}]}
+  JSON
+end
+
+def ready?(channel, payload) = channel == "tasker_ready" && payload == "bg"
+
+# A worker that was just asked for is there, and sends for this session.
+def sends(db, listener)
+  eventually do
+    db.create("work", namespace: "'bg'")
+    worker = db.worker
+    heard = listener.heard(5) { |channel, payload| ready?(channel, payload) }
+    worker && heard && heard.last[2] == worker["pid"].to_i
+  end
+end
+
+# Nobody sends for this session.
+def by_itself(db, listener)
+  eventually do
+    db.create("work", namespace: "'bg'")
+    listener.heard(5) { |channel, payload| ready?(channel, payload) }&.last&.last == db.pid
+  end
+end
+
+def timers(db, listener, how)
+  waits = {
+    "a schedule" => -> { db.create("work", namespace: "'bg'", run_at: "clock_timestamp() + interval '300 ms'") },
+    "a retry" => -> { db.exec("SELECT tasker.fail_step($1, $2, '1', true, 0.3)", *db.claim(db.create("work", namespace: "'bg'"))) },
+    "a claim given back with a delay" => -> { db.exec("SELECT tasker.release_steps(ARRAY[$1::bigint], ARRAY[$2::bigint], 0.3)", *db.claim(db.create("work", namespace: "'bg'"))) },
+    "a lease that runs out" => -> { db.claim(db.create("work", namespace: "'bg'"), 0.3) }
+  }
+  waits.each do |name, wait|
+    db.exec("SELECT tasker.cancel_task(task_id) FROM tasker.tasks WHERE state IN ('pending', 'in_progress')")
+    wait.call
+    due = db.value("SELECT visible_at FROM tasker.step_queue")
+    came = eventually do
+      listener.heard { |channel, payload| ready?(channel, payload) } && db.value("SELECT clock_timestamp() >= $1", due) == "t"
+    end
+    TESTS.ok("#{how}: workers are told of #{name} when its time has come", due && came)
+  end
+  task = db.create("once", namespace: "'bg'")
+  db.claim(task, 0.3)
+  TESTS.ok("#{how}: a lost last attempt fails for good, though nobody claims", eventually { db.state(task) == "error" })
+end
+
+db = connect(TEST)
+db.exec("CREATE EXTENSION tasker_core")
+templates(db)
+listener = connect(TEST)
+listener.listen
+configure(maintenance_interval: "1s", notify_interval: "10ms")
+TESTS.ok("a worker comes to a database in which the extension was created just now", alive(db))
+TESTS.ok("and sends what others have to tell", sends(db, listener))
+
+TESTS.part("timers") do
+  configure(maintenance_interval: "1h") # so that no round does what a timer should
+  configured(db, "maintenance_interval", "1h")
+  timers(db, listener, "as the owner")
+end
+
+TESTS.part("coalescing") do
+  configure(notify_interval: "1s")
+  configured(db, "notify_interval", "1s")
+  sends(db, listener)
+  threads = Array.new(4) do
+    Thread.new do
+      session = connect(TEST)
+      Array.new(75) { session.create("work", namespace: "'bg'") }.tap { session.close }
+    end
+  end
+  tasks = threads.flat_map(&:value)
+  created = []
+  heard = listener.heard do |channel, payload|
+    created << JSON.parse(payload)["task_id"] if channel == "tasker_events" && payload.include?("task.created")
+    (tasks - created).empty?
+  end
+  ready = heard.to_a.count { |channel, payload, _| ready?(channel, payload) }
+  puts "# 300 commits in 4 sessions: #{ready} notifying transactions"
+  TESTS.ok("300 commits are told in a few transactions", ready.between?(1, 100), "there were #{ready}")
+  TESTS.is("every event is told, once", created.tally.slice(*tasks), tasks.to_h { |task| [task, 1] })
+  TESTS.is("by the worker alone", heard.to_a.map(&:last).uniq, [db.worker["pid"].to_i])
+  configure(notify_interval: "10ms")
+end
+
+TESTS.part("more than there is room for") do
+  40.times { |i| db.exec("SELECT tasker.register_task_template($1)", %({"name": "w", "namespace": "many#{i}", "steps": [{"name": "s"}]})) }
+  db.transaction { 40.times { |i| db.create("w", namespace: "'many#{i}'") } }
+  names = []
+  listener.heard { |channel, payload| (names << payload if channel == "tasker_ready") && names.grep(/^many/).uniq.size == 40 }
+  TESTS.is("more namespaces than slots: each is told", names.grep(/^many/).uniq.size, 40)
+  first = db.value("SELECT min(task_id) FROM (SELECT (tasker.create_task('work', namespace => 'bg')).task_id FROM generate_series(1, 2000)) t").to_i
+  created = []
+  listener.heard { |_, payload| (created << JSON.parse(payload)["task_id"] if payload.include?("task.created")) && created.count { |task| task >= first } == 2000 }
+  TESTS.is("more events than there is room: each is told, once", created.select { |task| task >= first }.tally.values.tally, { 1 => 2000 })
+end
+
+TESTS.part("nothing for nothing") do
+  db.exec("SELECT tasker.cancel_task(task_id) FROM tasker.tasks WHERE state IN ('pending', 'in_progress')")
+  db.exec("SELECT tasker.publish_event('test.begin')")
+  listener.heard { |_, payload| payload.include?("test.begin") }
+  db.exec("BEGIN")
+  db.create("work", namespace: "'bg'")
+  db.exec("ROLLBACK")
+  db.transaction do
+    db.exec("SAVEPOINT a")
+    db.create("work", namespace: "'bg'")
+    db.exec("SAVEPOINT b")
+    db.exec("SELECT tasker.publish_event('test.dropped')")
+    db.exec("RELEASE b")
+    db.exec("ROLLBACK TO a")
+    db.exec("SAVEPOINT c")
+    db.exec("SELECT tasker.publish_event('test.kept')")
+    db.exec("RELEASE c")
+  end
+  db.transaction do
+    db.exec("SET LOCAL tasker_core.notify = off")
+    db.create("work", namespace: "'bg'")
+  end
+  db.transaction do
+    db.exec("SET LOCAL tasker_core.notify = ready")
+    db.exec("SELECT tasker.publish_event('test.silent')")
+  end
+  db.exec("SELECT tasker.publish_event('test.end')")
+  heard = listener.heard { |_, payload| payload.include?("test.end") }
+  TESTS.is("what is rolled back or below the level is not told", heard&.map { |_, payload, _| payload[/test\.\w+/] || payload }, %w[test.kept test.end])
+end
+
+TESTS.part("two-phase commit") do
+  TESTS.is("a transaction that has something to tell cannot be prepared", db.sqlstate do
+    db.exec("BEGIN")
+    db.create("work", namespace: "'bg'")
+    db.exec("PREPARE TRANSACTION 'background'")
+  end, "0A000")
+  db.exec("ROLLBACK")
+  db.exec("BEGIN")
+  db.exec("SET LOCAL tasker_core.notify = off")
+  task = db.create("work", namespace: "'bg'")
+  db.exec("PREPARE TRANSACTION 'background'")
+  db.exec("COMMIT PREPARED 'background'")
+  TESTS.is("with tasker_core.notify = off it can", db.state(task), "pending")
+end
+
+TESTS.part("an error") do
+  pid = alive(db)["pid"]
+  configure(maintenance_interval: "100ms")
+  db.exec("ALTER TABLE tasker.maintenance RENAME TO mislaid")
+  TESTS.ok("while the worker cannot work, sessions notify by themselves", by_itself(db, listener))
+  db.exec("ALTER TABLE tasker.mislaid RENAME TO maintenance")
+  TESTS.ok("when it can again, it sends", sends(db, listener))
+  TESTS.is("and is still the same process", db.worker&.fetch("pid"), pid)
+end
+
+TESTS.part("a role of its own") do
+  db.exec("CREATE ROLE background_role LOGIN")
+  configure(worker_role: "background_role", maintenance_interval: "1s")
+  TESTS.ok("runs as the role that the setting names", eventually { db.worker&.fetch("usename") == "background_role" })
+  sends(db, listener)
+  configure(maintenance_interval: "1h")
+  configured(db, "maintenance_interval", "1h")
+  timers(db, listener, "as a role without rights")
+  db.exec("CREATE ROLE background_silent NOLOGIN")
+  configure(worker_role: "background_silent", maintenance_interval: "1s")
+  TESTS.ok("a role without LOGIN runs nothing", gone(db))
+  configure(worker_role: "")
+  TESTS.ok("without the setting it runs as the owner again", eventually { db.worker&.fetch("usename") == "postgres" })
+end
+
+TESTS.part("the list of databases") do
+  configure(databases: "")
+  TESTS.ok("a database that is taken from the list loses its worker", gone(db))
+  TESTS.ok("and its sessions notify by themselves", by_itself(db, listener))
+  configure(databases: "nowhere, #{TEST}")
+  TESTS.ok("put back, it has one again, whatever else is named", alive(db) && sends(db, listener))
+  TESTS.is("a malformed list is refused", db.sqlstate { db.exec("ALTER SYSTEM SET tasker_core.databases = 'a,,b'") }, "22023")
+end
+
+TESTS.part("ended by hand") do
+  pid = alive(db)["pid"]
+  db.exec("SELECT pg_terminate_backend($1)", pid)
+  TESTS.ok("a worker that was terminated has a successor", eventually { db.worker && db.worker["pid"] != pid })
+end
+
+TESTS.part("DROP EXTENSION") do
+  db.exec("DROP EXTENSION tasker_core")
+  TESTS.ok("the worker leaves with the extension", gone(db))
+  db.exec("CREATE EXTENSION tasker_core")
+  templates(db)
+  TESTS.ok("and comes back with it", alive(db) && sends(db, listener))
+end
+
+def server(command) = system(*Shellwords.split(ENV.fetch("TASKER_TEST_PG_CTL")), *command, %i[out err] => File::NULL)
+
+# Both connections anew, after a restart.
+def reconnect = [connect(TEST), connect(TEST).tap(&:listen)]
+
+TESTS.part("killed") do
+  pid = alive(db)["pid"]
+  task = db.create("work", namespace: "'bg'", run_at: "clock_timestamp() + interval '1 hour'")
+  Process.kill(:KILL, pid.to_i)
+  TESTS.ok("a killed worker takes the server down", eventually { db.sqlstate { db.exec("SELECT 1") } })
+  db, listener = reconnect
+  TESTS.ok("which recovers, and has another one", eventually { db.worker && db.worker["pid"] != pid })
+  TESTS.ok("that sends", sends(db, listener))
+  TESTS.is("and nothing is lost", db.state(task), "pending")
+end
+
+TESTS.part("restart") do
+  db, listener = reconnect
+  pid = alive(db)["pid"]
+  TESTS.ok("the server stops, and waits for no worker", server(%w[-m fast -w restart]))
+  db, listener = reconnect
+  TESTS.ok("and starts with another one", eventually { db.worker && db.worker["pid"] != pid } && sends(db, listener))
+end
+
+TESTS.part("databases that come and go") do
+  db, = reconnect
+  configure(databases: "#{TEST}, background_other", maintenance_interval: "100ms")
+  admin do |connection|
+    connection.exec("CREATE DATABASE background_other")
+    other = connect("background_other")
+    other.exec("CREATE EXTENSION tasker_core")
+    TESTS.ok("a database that is made later gets its worker", alive(other))
+    other.close
+    TESTS.is("CREATE DATABASE ... TEMPLATE works beside it",
+             connection.sqlstate { connection.exec("CREATE DATABASE background_copy TEMPLATE background_other") }, nil)
+    TESTS.ok("and it comes back afterwards", eventually { connection.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tasker_core worker' AND datname = 'background_other'") == "1" })
+    TESTS.is("ALTER DATABASE ... RENAME works beside it",
+             connection.sqlstate { connection.exec("ALTER DATABASE background_other RENAME TO background_third") }, nil)
+    connection.exec("ALTER DATABASE background_third RENAME TO background_other")
+    TESTS.is("DROP DATABASE works beside it", connection.sqlstate { connection.exec("DROP DATABASE background_other") }, nil)
+    connection.exec("CREATE DATABASE background_other TEMPLATE background_copy")
+    TESTS.ok("a database of the same name gets a worker", eventually { connection.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tasker_core worker' AND datname = 'background_other'") == "1" })
+    TESTS.is("DROP DATABASE ... WITH (FORCE) works too", connection.sqlstate { connection.exec("DROP DATABASE background_other WITH (FORCE)") }, nil)
+    connection.exec("DROP DATABASE background_copy")
+    connection.exec("CREATE ROLE background_nobody LOGIN")
+    pid = alive(db)["pid"]
+    nobody = connect(TEST, user: "background_nobody")
+    TESTS.is("who may not drop a database does not disturb its worker", [nobody.sqlstate { nobody.exec("DROP DATABASE #{TEST}") }, db.worker&.fetch("pid")], ["42501", pid])
+  end
+end
+
+TESTS.finish
