@@ -467,6 +467,38 @@ CREATE TABLE tasker.maintenance (
 
 COMMENT ON TABLE tasker.maintenance IS 'how far run_maintenance has come in its round over the live tasks of each shard, and when it last ran';
 
+-- Small, and not keyed by task.  next_due_at is always known, so that maintenance
+-- looks at one index range.
+CREATE SEQUENCE tasker.schedule_id_seq AS int;
+
+CREATE TABLE tasker.schedules (
+	schedule_id		int PRIMARY KEY DEFAULT nextval('tasker.schedule_id_seq'),
+	namespace_name	text NOT NULL,
+	name			text NOT NULL,
+	task_name		text NOT NULL,
+	version			text,
+	cron			text NOT NULL,
+	timezone		text NOT NULL,
+	context			jsonb NOT NULL,
+	priority		int NOT NULL,
+	catch_up		text NOT NULL CHECK (catch_up IN ('latest', 'all')),
+	paused_at		timestamptz,
+	next_due_at		timestamptz NOT NULL,
+	last_due_at		timestamptz,
+	last_task_id	bigint,
+	last_error		text,
+	created_at		timestamptz NOT NULL,
+	created_by		text NOT NULL,
+	UNIQUE (namespace_name, name)
+);
+
+CREATE INDEX schedules_due_idx ON tasker.schedules (next_due_at) WHERE paused_at IS NULL;
+
+COMMENT ON TABLE tasker.schedules IS 'tasks that are made at certain times';
+COMMENT ON COLUMN tasker.schedules.version IS 'null: the highest there is when the task is made';
+COMMENT ON COLUMN tasker.schedules.catch_up IS 'of several times that passed unnoticed: latest makes up for the latest, all for each';
+COMMENT ON COLUMN tasker.schedules.last_error IS 'why the last time made no task; null when it did';
+
 -- ---------------------------------------------------------------------------
 -- Events of one's own, and the order of all.
 -- ---------------------------------------------------------------------------
@@ -920,7 +952,47 @@ CREATE FUNCTION tasker.run_maintenance(max_items int DEFAULT 1000) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'tasker_run_maintenance' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.run_maintenance(int) IS
-	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and schedules whose time came, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day. At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
+	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and delays whose time came, makes the tasks of schedules that are due, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day. At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
+
+-- ---------------------------------------------------------------------------
+-- Functions: schedules.  Locks: the row of the schedule.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.create_schedule(name text, task_name text, cron text, context jsonb DEFAULT '{}',
+	namespace text DEFAULT 'default', version text DEFAULT NULL, timezone text DEFAULT 'UTC',
+	priority int DEFAULT 0, catch_up text DEFAULT 'latest')
+	RETURNS TABLE (schedule_id int, created boolean, next_due_at timestamptz)
+	AS 'MODULE_PATHNAME', 'tasker_create_schedule' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION tasker.create_schedule(text, text, text, jsonb, text, text, text, int, text) IS
+	'makes a task of a template (NULL version: the highest there is then) at each time that five crontab fields mean on the wall clock of a time zone, or @yearly, @monthly, @weekly, @daily, @hourly; once each, by run_maintenance or the background worker. Of several times that passed unnoticed, catch_up latest makes up for the latest, all for each. The same schedule again: created false. Errors: TC001, TC022, 22023 malformed cron, unknown time zone or a time that never comes, 23505 another one of this name, 22004';
+
+CREATE FUNCTION tasker.list_schedules(namespace text DEFAULT NULL)
+	RETURNS TABLE (schedule_id int, namespace text, name text, task_name text, version text, cron text, timezone text,
+		context jsonb, priority int, catch_up text, paused_at timestamptz, next_due_at timestamptz,
+		last_due_at timestamptz, last_task_id bigint, last_error text, created_at timestamptz, created_by text)
+	AS 'MODULE_PATHNAME', 'tasker_list_schedules' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.list_schedules(text) IS
+	'the schedules of one namespace or of all, by namespace and name; next_due_at is null while one is paused, last_error says why the last time made no task';
+
+CREATE FUNCTION tasker.pause_schedule(name text, namespace text DEFAULT 'default') RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_pause_schedule' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.pause_schedule(text, text) IS
+	'a schedule makes no tasks until it is resumed; false when it is paused already. Errors: 42704 unknown schedule, 22004';
+
+CREATE FUNCTION tasker.resume_schedule(name text, namespace text DEFAULT 'default') RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_resume_schedule' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.resume_schedule(text, text) IS
+	'ends the pause of a schedule; times that passed in it are not made up for. False when it is not paused. Errors: 42704, 22004';
+
+CREATE FUNCTION tasker.drop_schedule(name text, namespace text DEFAULT 'default') RETURNS void
+	AS 'MODULE_PATHNAME', 'tasker_drop_schedule' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.drop_schedule(text, text) IS
+	'deletes a schedule; tasks that it made stay. Errors: 42704, 22004';
 
 -- ---------------------------------------------------------------------------
 -- Functions: events.  They lock nothing.
@@ -1376,6 +1448,8 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.task_starts', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letters', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.maintenance', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.workers', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.schedules', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.schedule_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.namespace_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_step_id_seq', '');
@@ -1414,6 +1488,7 @@ ALTER TABLE tasker.task_starts OWNER TO @extowner@;
 ALTER TABLE tasker.dead_letters OWNER TO @extowner@;
 ALTER TABLE tasker.maintenance OWNER TO @extowner@;
 ALTER TABLE tasker.workers OWNER TO @extowner@;
+ALTER TABLE tasker.schedules OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_steps OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_step_edges OWNER TO @extowner@;
 ALTER VIEW tasker.step_dag_relationships OWNER TO @extowner@;
@@ -1433,6 +1508,7 @@ ALTER SEQUENCE tasker.signal_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.dead_letter_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.schedule_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.domain_event_id_seq OWNER TO @extowner@;
 
 -- Nobody but the owner sees a row, not even who was given SELECT by hand.  There are no

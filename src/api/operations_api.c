@@ -124,11 +124,11 @@ tasker_run_maintenance(PG_FUNCTION_ARGS)
 	tc_run_maintenance(max_items, &result);
 	tc_session_end();
 
-	json = psprintf("{\"leases_failed\": %d, \"waits_ended\": %d, \"namespaces_notified\": %d, \"stale_tasks_failed\": %d,"
-					" \"stale_tasks_dead_lettered\": %d, \"dead_letters_closed\": %d,"
+	json = psprintf("{\"leases_failed\": %d, \"waits_ended\": %d, \"namespaces_notified\": %d, \"schedules_fired\": %d,"
+					" \"stale_tasks_failed\": %d, \"stale_tasks_dead_lettered\": %d, \"dead_letters_closed\": %d,"
 					" \"workers_forgotten\": %d}",
-					result.leases_failed, result.waits_ended, result.namespaces_notified, result.stale_tasks_failed,
-					result.stale_tasks_dead_lettered, result.dead_letters_closed,
+					result.leases_failed, result.waits_ended, result.namespaces_notified, result.schedules_fired,
+					result.stale_tasks_failed, result.stale_tasks_dead_lettered, result.dead_letters_closed,
 					result.workers_forgotten);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }

@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "events/events.h"
 #include "ops/operations.h"
+#include "ops/schedules.h"
 #include "ops/signals.h"
 #include "ops/steps.h"
 #include "store/maintenance_store.h"
@@ -144,6 +145,13 @@ treat_stale(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 	}
 }
 
+/* Tasks whose time has come. */
+static void
+fire_schedules(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
+{
+	result->schedules_fired += tc_fire_schedules(scope->max_items);
+}
+
 /* ---- tidying up ----------------------------------------------------------- */
 
 static void
@@ -170,6 +178,7 @@ static const struct
 	{close_exhausted, true},
 	{settle_waits, true},
 	{notify_due, true},
+	{fire_schedules, true},
 	{treat_stale, false},
 	{close_moot_dead_letters, false},
 	{forget_workers, false},
@@ -204,9 +213,9 @@ tc_run_maintenance(int max_items, TcMaintenanceResult *result)
 }
 
 TimestampTz
-tc_maintenance_next_time(void)
+tc_maintenance_next_time(TimestampTz fired_until)
 {
-	TimestampTz next = TC_NO_TIME;
+	TimestampTz next = tc_schedule_next_due(fired_until);
 
 	for (int32 shard = 0; shard < tc_shard_count(); shard++)
 	{

@@ -34,6 +34,7 @@ typedef struct TcMaintenanceResult
 	int			leases_failed;	/* last attempts whose lease ran out */
 	int			waits_ended;	/* steps that a signal came for, or none in time */
 	int			namespaces_notified;	/* a step's time came there */
+	int			schedules_fired;
 	int			stale_tasks_failed;
 	int			stale_tasks_dead_lettered;
 	int			dead_letters_closed;
@@ -63,10 +64,10 @@ extern void tc_maintenance_run_part(int part, const TcMaintenanceScope *scope,
 									TcMaintenanceResult *result);
 
 /*
- * The first time of a step since workers were told last, which may be over;
- * TC_NO_TIME = there is none.
+ * The first time of a step since workers were told last, which may be over, or of a
+ * schedule after fired_until; TC_NO_TIME = there is none.
  */
-extern TimestampTz tc_maintenance_next_time(void);
+extern TimestampTz tc_maintenance_next_time(TimestampTz fired_until);
 
 /* For when it is not known any more which namespaces have work. */
 extern void tc_notify_all_namespaces(void);

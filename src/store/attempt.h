@@ -24,4 +24,10 @@ typedef bool (*TcAttemptBody) (void *arg);
  */
 extern bool tc_attempt(TcAttemptBody body, void *arg, int lock_timeout);
 
+/*
+ * The same without a limit, and an error of the body is given back, with all it did
+ * rolled back; not one that tells the whole transaction to end.
+ */
+extern bool tc_attempt_or_error(TcAttemptBody body, void *arg, ErrorData **error);
+
 #endif							/* TC_ATTEMPT_H */

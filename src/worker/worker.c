@@ -195,6 +195,13 @@ send_notices(void)
 
 /* ---- maintenance --------------------------------------------------------- */
 
+/* By the clock that steps are measured by. */
+static TimestampTz
+steps_now(void)
+{
+	return GetCurrentTimestamp() + (TimestampTz) (tc_guc_clock_offset * USECS_PER_SEC);
+}
+
 typedef struct Part
 {
 	int			part;
@@ -213,7 +220,7 @@ run_part(void *arg)
 static void
 plan_timer(void *arg)
 {
-	TimestampTz next = tc_maintenance_next_time();
+	TimestampTz next = tc_maintenance_next_time(*(TimestampTz *) arg);
 
 	tc_board_plan(next == TC_NO_TIME ? TC_NEVER : next);
 }
@@ -226,6 +233,7 @@ static bool
 maintain(bool only_prompt)
 {
 	TcMaintenanceScope scope = {MAX_ITEMS, tc_board_expect_timers()};
+	TimestampTz began = steps_now();
 
 	for (int i = 0; i < tc_maintenance_part_count(); i++)
 	{
@@ -238,17 +246,10 @@ maintain(bool only_prompt)
 		if (part.result.leases_failed >= MAX_ITEMS)
 			tc_board_plan(GetCurrentTimestamp());	/* there may be more */
 	}
-	return in_transaction("maintenance", plan_timer, NULL);
+	return in_transaction("maintenance", plan_timer, &began);
 }
 
 /* ---- the loop ------------------------------------------------------------ */
-
-/* By the clock that steps are measured by. */
-static TimestampTz
-steps_now(void)
-{
-	return GetCurrentTimestamp() + (TimestampTz) (tc_guc_clock_offset * USECS_PER_SEC);
-}
 
 /* Does what is due; false after an error. */
 static bool
