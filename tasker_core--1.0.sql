@@ -988,11 +988,11 @@ CREATE FUNCTION tasker.resume_schedule(name text, namespace text DEFAULT 'defaul
 COMMENT ON FUNCTION tasker.resume_schedule(text, text) IS
 	'ends the pause of a schedule; times that passed in it are not made up for. False when it is not paused. Errors: 42704, 22004';
 
-CREATE FUNCTION tasker.drop_schedule(name text, namespace text DEFAULT 'default') RETURNS void
+CREATE FUNCTION tasker.drop_schedule(name text, namespace text DEFAULT 'default') RETURNS boolean
 	AS 'MODULE_PATHNAME', 'tasker_drop_schedule' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.drop_schedule(text, text) IS
-	'deletes a schedule; tasks that it made stay. Errors: 42704, 22004';
+	'deletes a schedule; tasks that it made stay. False when there is none of this name. Errors: 22004';
 
 -- ---------------------------------------------------------------------------
 -- Functions: events.  They lock nothing.

@@ -55,7 +55,7 @@ SELECT * FROM tasker.create_schedule(NULL, 'plain', '@daily');
 SELECT * FROM tasker.create_schedule('bad', NULL, '@daily');
 SELECT * FROM tasker.create_schedule('bad', 'plain', NULL);
 SELECT tasker.resume_schedule('unknown', 'clock');
-SELECT tasker.drop_schedule('nightly');
+SELECT tasker.drop_schedule('nightly'); -- in another namespace
 SELECT tasker.drop_schedule(NULL);
 \set VERBOSITY default
 -- explicit NULLs are the defaults

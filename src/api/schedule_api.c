@@ -167,9 +167,10 @@ Datum
 tasker_drop_schedule(PG_FUNCTION_ARGS)
 {
 	const char *name = tc_arg_required_text(fcinfo, 0, "name");
+	bool		dropped;
 
 	tc_session_begin();
-	tc_drop_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
+	dropped = tc_drop_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
 	tc_session_end();
-	PG_RETURN_VOID();
+	PG_RETURN_BOOL(dropped);
 }

@@ -188,13 +188,15 @@ tc_resume_schedule(const char *namespace_name, const char *name)
 	return true;
 }
 
-void
+bool
 tc_drop_schedule(const char *namespace_name, const char *name)
 {
 	TcSchedule	schedule;
 
-	require_schedule(namespace_name, name, &schedule);
+	if (!tc_schedule_lock(namespace_name, name, &schedule))
+		return false;
 	tc_schedule_delete(schedule.schedule_id);
+	return true;
 }
 
 /* ---- firing -------------------------------------------------------------- */

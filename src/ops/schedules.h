@@ -16,7 +16,9 @@ extern bool tc_create_schedule(TcSchedule *schedule);
 /* Refuse a name that no schedule of the namespace has.  False when it is so already. */
 extern bool tc_pause_schedule(const char *namespace_name, const char *name);
 extern bool tc_resume_schedule(const char *namespace_name, const char *name);
-extern void tc_drop_schedule(const char *namespace_name, const char *name);
+
+/* False when there is none. */
+extern bool tc_drop_schedule(const char *namespace_name, const char *name);
 
 /*
  * Makes the tasks of schedules that are due; returns how many times that were.  A

@@ -34,6 +34,7 @@ def configured(db, name, value)
 end
 
 def alive(db) = eventually { db.worker }
+def successor(db, pid) = eventually { db.worker.then { |worker| worker && worker["pid"] != pid } }
 def gone(db) = eventually { db.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tasker_core worker' AND datname = current_database()") == "0" }
 
 def templates(db)
@@ -121,7 +122,7 @@ TESTS.part("coalescing") do
   puts "# 300 commits in 4 sessions: #{ready} notifying transactions"
   TESTS.ok("300 commits are told in a few transactions", ready.between?(1, 100), "there were #{ready}")
   TESTS.is("every event is told, once", created.tally.slice(*tasks), tasks.to_h { |task| [task, 1] })
-  TESTS.is("by the worker alone", heard.to_a.map(&:last).uniq, [db.worker["pid"].to_i])
+  TESTS.is("by the worker alone", heard.to_a.map(&:last).uniq, [alive(db)["pid"].to_i])
   configure(notify_interval: "10ms")
 end
 
@@ -183,6 +184,16 @@ TESTS.part("two-phase commit") do
   TESTS.is("with tasker_core.notify = off it can", db.state(task), "pending")
 end
 
+TESTS.part("schedules") do
+  db.exec("SELECT tasker.create_schedule('minutely', 'work', '* * * * *', namespace => 'bg', catch_up => 'all')")
+  # as if it were due in a second; the worker hears of that with the next step that it looks after
+  due = db.value("UPDATE tasker.schedules SET next_due_at = clock_timestamp() + interval '1 s' RETURNING next_due_at")
+  db.create("work", namespace: "'bg'", run_at: "clock_timestamp() + interval '100 ms'")
+  TESTS.ok("a schedule makes its task when it is due", eventually { db.value("SELECT last_task_id FROM tasker.list_schedules('bg')") })
+  TESTS.is("not before", db.value("SELECT created_at >= $1 FROM tasker.tasks JOIN tasker.list_schedules('bg') ON task_id = last_task_id", due), "t")
+  db.exec("SELECT tasker.drop_schedule('minutely', 'bg')")
+end
+
 TESTS.part("an error") do
   pid = alive(db)["pid"]
   configure(maintenance_interval: "100ms")
@@ -190,7 +201,7 @@ TESTS.part("an error") do
   TESTS.ok("while the worker cannot work, sessions notify by themselves", by_itself(db, listener))
   db.exec("ALTER TABLE tasker.mislaid RENAME TO maintenance")
   TESTS.ok("when it can again, it sends", sends(db, listener))
-  TESTS.is("and is still the same process", db.worker&.fetch("pid"), pid)
+  TESTS.is("and is still the same process", alive(db)["pid"], pid)
 end
 
 TESTS.part("a role of its own") do
@@ -220,7 +231,7 @@ end
 TESTS.part("ended by hand") do
   pid = alive(db)["pid"]
   db.exec("SELECT pg_terminate_backend($1)", pid)
-  TESTS.ok("a worker that was terminated has a successor", eventually { db.worker && db.worker["pid"] != pid })
+  TESTS.ok("a worker that was terminated has a successor", successor(db, pid))
 end
 
 TESTS.part("DROP EXTENSION") do
@@ -242,7 +253,7 @@ TESTS.part("killed") do
   Process.kill(:KILL, pid.to_i)
   TESTS.ok("a killed worker takes the server down", eventually { db.sqlstate { db.exec("SELECT 1") } })
   db, listener = reconnect
-  TESTS.ok("which recovers, and has another one", eventually { db.worker && db.worker["pid"] != pid })
+  TESTS.ok("which recovers, and has another one", successor(db, pid))
   TESTS.ok("that sends", sends(db, listener))
   TESTS.is("and nothing is lost", db.state(task), "pending")
 end
@@ -252,7 +263,7 @@ TESTS.part("restart") do
   pid = alive(db)["pid"]
   TESTS.ok("the server stops, and waits for no worker", server(%w[-m fast -w restart]))
   db, listener = reconnect
-  TESTS.ok("and starts with another one", eventually { db.worker && db.worker["pid"] != pid } && sends(db, listener))
+  TESTS.ok("and starts with another one", successor(db, pid) && sends(db, listener))
 end
 
 TESTS.part("databases that come and go") do
@@ -278,7 +289,7 @@ TESTS.part("databases that come and go") do
     connection.exec("CREATE ROLE background_nobody LOGIN")
     pid = alive(db)["pid"]
     nobody = connect(TEST, user: "background_nobody")
-    TESTS.is("who may not drop a database does not disturb its worker", [nobody.sqlstate { nobody.exec("DROP DATABASE #{TEST}") }, db.worker&.fetch("pid")], ["42501", pid])
+    TESTS.is("who may not drop a database does not disturb its worker", [nobody.sqlstate { nobody.exec("DROP DATABASE #{TEST}") }, alive(db)["pid"]], ["42501", pid])
   end
 end
 

@@ -335,6 +335,31 @@ module TaskerCore
     #   @return [Hash] counts of what was done
     function :run_maintenance, "max_items int?", :value
 
+    # @!method create_schedule(name, task_name, cron, context: nil, namespace: nil, version: nil, timezone: nil, priority: nil, catch_up: nil)
+    #   @param cron [String] five fields of a crontab, or @daily and the like, on the wall clock of timezone
+    #   @param timezone [String, nil] default UTC
+    #   @param catch_up [String, nil] of several times that passed unnoticed: latest (default) or all
+    #   @return [ScheduleCreation]
+    #   @raise [TemplateNotFound, SchemaMismatch]
+    function :create_schedule, "name text, task_name text, cron text, context jsonb?, namespace text?, version text?, " \
+                               "timezone text?, priority int?, catch_up text?", ScheduleCreation
+
+    # @!method list_schedules(namespace: nil)
+    #   @return [Array<Schedule>]
+    function :list_schedules, "namespace text?", [Schedule]
+
+    # @!method pause_schedule(name, namespace: nil)
+    #   @return [Boolean] false when it is paused already
+    function :pause_schedule, "name text, namespace text?", :value
+
+    # @!method resume_schedule(name, namespace: nil)
+    #   @return [Boolean] false when it is not paused
+    function :resume_schedule, "name text, namespace text?", :value
+
+    # @!method drop_schedule(name, namespace: nil)
+    #   @return [Boolean] false when there is none
+    function :drop_schedule, "name text, namespace text?", :value
+
     # @!method detect_stale_tasks(dry_run: nil, max_tasks: nil)
     #   @param dry_run [Boolean, nil] false: act on them
     #   @return [Array<StaleTask>]

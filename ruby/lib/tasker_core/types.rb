@@ -115,6 +115,14 @@ module TaskerCore
   # Answer of events_lag.
   EventsLag = Value.define(:head, :xmin, :held_back_by, :prepared_as, :since, :oldest_waiting_at)
 
+  # Answer of create_schedule.
+  ScheduleCreation = Value.define(:schedule_id, :created, :next_due_at)
+
+  # Row of list_schedules.
+  Schedule = Value.define(:schedule_id, :namespace, :name, :task_name, :version, :cron, :timezone, :context, :priority,
+                          :catch_up, :paused_at, :next_due_at, :last_due_at, :last_task_id, :last_error, :created_at,
+                          :created_by)
+
   # Row of detect_stale_tasks.
   StaleTask = Value.define(:task_id, :namespace, :task_name, :state, :stale_since, :minutes, :limit_minutes, :action,
                            :limit_name)
