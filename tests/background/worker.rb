@@ -190,7 +190,7 @@ TESTS.part("schedules") do
   due = db.value("UPDATE tasker.schedules SET next_due_at = clock_timestamp() + interval '1 s' RETURNING next_due_at")
   db.create("work", namespace: "'bg'", run_at: "clock_timestamp() + interval '100 ms'")
   TESTS.ok("a schedule makes its task when it is due", eventually { db.value("SELECT last_task_id FROM tasker.list_schedules('bg')") })
-  TESTS.is("not before", db.value("SELECT created_at >= $1 FROM tasker.tasks JOIN tasker.list_schedules('bg') ON task_id = last_task_id", due), "t")
+  TESTS.is("not before", db.value("SELECT t.created_at >= $1 FROM tasker.tasks t JOIN tasker.list_schedules('bg') ON t.task_id = last_task_id", due), "t")
   db.exec("SELECT tasker.drop_schedule('minutely', 'bg')")
 end
 
