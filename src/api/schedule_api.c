@@ -83,7 +83,7 @@ tasker_create_schedule(PG_FUNCTION_ARGS)
 	schedule.priority = tc_arg_int32(fcinfo, 7, 0);
 	schedule.catch_up = catch_up_arg(fcinfo, 8);
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	created = tc_create_schedule(&schedule);
 	tc_session_end();
 
@@ -129,8 +129,8 @@ tasker_list_schedules(PG_FUNCTION_ARGS)
 	TcEmit		emit;
 	int			n;
 
-	tc_session_begin();
-	n = tc_schedule_list(namespace_name, &schedules);
+	tc_session_begin(fcinfo);
+	n = tc_list_schedules(namespace_name, &schedules);
 	tc_session_end();
 
 	tc_emit_begin(fcinfo, &emit);
@@ -145,7 +145,7 @@ tasker_pause_schedule(PG_FUNCTION_ARGS)
 	const char *name = tc_arg_required_text(fcinfo, 0, "name");
 	bool		paused;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	paused = tc_pause_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
 	tc_session_end();
 	PG_RETURN_BOOL(paused);
@@ -157,7 +157,7 @@ tasker_resume_schedule(PG_FUNCTION_ARGS)
 	const char *name = tc_arg_required_text(fcinfo, 0, "name");
 	bool		resumed;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	resumed = tc_resume_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
 	tc_session_end();
 	PG_RETURN_BOOL(resumed);
@@ -169,7 +169,7 @@ tasker_drop_schedule(PG_FUNCTION_ARGS)
 	const char *name = tc_arg_required_text(fcinfo, 0, "name");
 	bool		dropped;
 
-	tc_session_begin();
+	tc_session_begin(fcinfo);
 	dropped = tc_drop_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
 	tc_session_end();
 	PG_RETURN_BOOL(dropped);

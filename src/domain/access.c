@@ -88,6 +88,13 @@ static const TcFunctionAccess functions[] = {
 	{"detect_stale_tasks", OPERATOR, TC_NAMESPACES_ALL},
 	{"run_maintenance", OPERATOR, TC_NAMESPACES_ALL},
 
+	/* schedules */
+	{"create_schedule", PRODUCER, TC_NAMESPACES_BY_FUNCTION},
+	{"list_schedules", PRODUCER | READER, TC_NAMESPACES_BY_FUNCTION},
+	{"pause_schedule", PRODUCER | OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"resume_schedule", PRODUCER | OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"drop_schedule", PRODUCER | OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+
 	/* events */
 	{"publish_event", PRODUCER | WORKER | OPERATOR, TC_NAMESPACES_BY_FUNCTION},
 	{"read_events", READER, TC_NAMESPACES_BY_FUNCTION},

@@ -21,6 +21,7 @@
 #include "ops/schedules.h"
 #include "ops/schemas.h"
 #include "ops/tasks.h"
+#include "store/access_store.h"
 #include "store/attempt.h"
 #include "store/template_store.h"
 
@@ -129,6 +130,7 @@ tc_create_schedule(TcSchedule *schedule)
 	TcCron		cron;
 	pg_tz	   *zone;
 
+	tc_scope_require_namespace(schedule->namespace_name);
 	check_task(schedule);
 	schedule->next_due_at = first_due(schedule, &cron, &zone);
 	if (tc_schedule_insert(schedule))
@@ -147,9 +149,24 @@ tc_create_schedule(TcSchedule *schedule)
 	return false;
 }
 
+int
+tc_list_schedules(const char *namespace_name, TcSchedule **schedules)
+{
+	int			n = tc_schedule_list(namespace_name, schedules);
+	int			visible = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (tc_scope_has_namespace((*schedules)[i].namespace_name))
+			(*schedules)[visible++] = (*schedules)[i];
+	}
+	return visible;
+}
+
 static void
 require_schedule(const char *namespace_name, const char *name, TcSchedule *schedule)
 {
+	tc_scope_require_namespace(namespace_name);
 	if (!tc_schedule_lock(namespace_name, name, schedule))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -193,6 +210,7 @@ tc_drop_schedule(const char *namespace_name, const char *name)
 {
 	TcSchedule	schedule;
 
+	tc_scope_require_namespace(namespace_name);
 	if (!tc_schedule_lock(namespace_name, name, &schedule))
 		return false;
 	tc_schedule_delete(schedule.schedule_id);

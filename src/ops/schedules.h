@@ -13,6 +13,9 @@
  */
 extern bool tc_create_schedule(TcSchedule *schedule);
 
+/* Of one namespace or (NULL) of all that the caller may see, by namespace and name. */
+extern int	tc_list_schedules(const char *namespace_name, TcSchedule **schedules);
+
 /* Refuse a name that no schedule of the namespace has.  False when it is so already. */
 extern bool tc_pause_schedule(const char *namespace_name, const char *name);
 extern bool tc_resume_schedule(const char *namespace_name, const char *name);

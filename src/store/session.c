@@ -255,7 +255,7 @@ tc_session_pin_utc(void)
 }
 
 void
-tc_session_begin(FunctionCallInfo fcinfo)
+tc_session_begin_unasked(void)
 {
 	open_bracket();
 	session.now = GetCurrentTimestamp() + (TimestampTz) (tc_guc_clock_offset * USECS_PER_SEC);
@@ -273,6 +273,12 @@ tc_session_begin(FunctionCallInfo fcinfo)
 	pin_search_path();
 	if (known_generation != generation)
 		refresh_knowledge();
+}
+
+void
+tc_session_begin(FunctionCallInfo fcinfo)
+{
+	tc_session_begin_unasked();
 	tc_access_check(fcinfo, session.caller, tables_owner);
 }
 

@@ -24,6 +24,9 @@
 extern void tc_session_begin(FunctionCallInfo fcinfo);
 extern void tc_session_end(void);
 
+/* For the background worker, whose work nobody asked for: all of it is allowed. */
+extern void tc_session_begin_unasked(void);
+
 /* What the caller may touch; filled by tc_access_check(). */
 extern TcScope *tc_session_scope(void);
 

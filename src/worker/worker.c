@@ -121,7 +121,7 @@ run_work(Work work, void *arg)
 		leave(TC_OUTCOME_NO_EXTENSION);
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
-	tc_session_begin();
+	tc_session_begin_unasked();
 	work(arg);
 	tc_session_end();
 	PopActiveSnapshot();
