@@ -146,6 +146,11 @@ SET tasker_core.clock_offset = 1070;
 SELECT step_name FROM tasker.claim_steps('w', 10, '{signals}', task_id => :t);
 SELECT pg_temp.states(:t), count(*) AS violations FROM tasker.verify_task(:t);
 RESET tasker_core.clock_offset;
+-- a signal that comes before a task is to run makes nothing run before
+SELECT task_id AS t FROM tasker.create_task('human', namespace => 'signals', run_at => clock_timestamp() + interval '1000 s') \gset
+SELECT tasker.send_signal(:t, 'approved', '{"ok": true}');
+SELECT pg_temp.states(:t), round(extract(epoch FROM visible_at - clock_timestamp()) / 100) AS hundreds_of_seconds FROM tasker.step_queue WHERE task_id = :t;
+SELECT count(*) AS claimable FROM tasker.claim_steps('w', 10, '{signals}', task_id => :t);
 
 -- what is refused
 SELECT task_id AS t FROM tasker.create_task('flow', namespace => 'signals') \gset

@@ -25,7 +25,6 @@ typedef struct Affected
 	int			n;
 	const TcTemplate *template;
 	TcStarter	starter;
-	TimestampTz not_before;		/* nothing in it runs before that */
 	bool	   *reached;		/* by node: the pass may come to it */
 	TcParents  *news;			/* by node: parents that ended now */
 } Affected;
@@ -140,7 +139,6 @@ split_by_task(Cascade *cascade, TcEnded *ended, int n)
 			last = &cascade->tasks[cascade->ntasks++];
 			last->ended = &ended[i];
 			last->template = tc_template_of_lane(ended[i].lane_id);
-			last->not_before = TC_NO_TIME;
 			tc_starter_begin(&last->starter, ended[i].key.task_id, last->template);
 		}
 		last->n++;
@@ -223,7 +221,7 @@ static bool
 start(Cascade *cascade, Affected *task, TcQueueRow *row)
 {
 	int32		node = row->key.step_no - 1;
-	TcStart		start = tc_start_step(&task->starter, node, Max(tc_session_now(), task->not_before));
+	TcStart		start = tc_start_step(&task->starter, node, Max(tc_session_now(), task->ended->not_before));
 	TcStepMove	move;
 
 	row->remaining_parents = 0;
@@ -301,7 +299,7 @@ settle_single(Cascade *cascade, Affected *task, int32 node)
 		end_with_parents(cascade, task, node, verdict);
 		return;
 	}
-	row = tc_child_row(task->ended->key.task_id, task->ended->lane_id, node);
+	row = tc_child_row(task->ended, node);
 	if (tc_may_run_already(&task->template->steps[node]))
 		tc_step_histories(&row.key, 1, &history);
 	if (history.ended)
@@ -406,11 +404,10 @@ tc_cascade(TcEnded *ended, int n, TcStepKey **waits)
 }
 
 int
-tc_cascade_roots(TcEnded *task, TimestampTz not_before, TcStepKey **waits)
+tc_cascade_roots(TcEnded *task, TcStepKey **waits)
 {
 	Cascade		cascade = {0};
 
 	split_by_task(&cascade, task, 1);
-	cascade.tasks->not_before = not_before;
 	return run(&cascade, waits);
 }

@@ -41,17 +41,17 @@ tc_fate_for_child(const TcEnded *ended, const TcTemplate *template, int child)
 }
 
 TcQueueRow
-tc_child_row(int64 task_id, int32 lane_id, int32 node)
+tc_child_row(const TcEnded *parent, int32 node)
 {
-	const TcLane *lane = tc_lane_get(lane_id);
+	const TcLane *lane = tc_lane_get(parent->lane_id);
 	const TcStep *step = &tc_template_get(lane->named_task_id)->steps[node];
 	int32		own_lane = tc_lane_for(lane->named_task_id, step->queue, lane->task_priority,
 									   step->priority);
 	TcQueueRow	row = {
-		.key = {task_id, node + 1},
+		.key = {parent->key.task_id, node + 1},
 		.phase = TC_PHASE_READY,
-		.lane_id = lane_id < 0 ? -own_lane : own_lane,
-		.visible_at = tc_step_ready_at(step, tc_session_now()),
+		.lane_id = parent->lane_id < 0 ? -own_lane : own_lane,
+		.visible_at = tc_step_ready_at(step, Max(tc_session_now(), parent->not_before)),
 		.max_attempts = tc_step_attempt_limit(step),
 	};
 
@@ -129,7 +129,7 @@ add_child(Children *children, const TcEnded *ended, int i, const TcTemplate *tem
 		join->count.key = key;
 		join->count.counted = 1;
 		join->count.satisfied = fate == TC_PARENT_SATISFIED ? 1 : 0;
-		join->count.visible_at = tc_step_ready_at(step, tc_session_now());
+		join->count.visible_at = tc_step_ready_at(step, Max(tc_session_now(), ended[i].not_before));
 		join->count.at_first = step->trigger_rule == TC_TRIGGER_ONE_SATISFIED;
 		join->count.may_run = tc_may_run_already(step);
 		join->last_parent = i;
@@ -138,7 +138,7 @@ add_child(Children *children, const TcEnded *ended, int i, const TcTemplate *tem
 	{
 		Single	   *single = &children->singles[children->nsingles++];
 
-		single->row = tc_child_row(ended[i].key.task_id, ended[i].lane_id, node);
+		single->row = tc_child_row(&ended[i], node);
 		single->parent = i;
 	}
 }
@@ -396,10 +396,10 @@ tc_progress(TcEnded *ended, int n)
 TcTaskState
 tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id, TimestampTz not_before)
 {
-	TcEnded		task = {.key = {task_id, 0}, .lane_id = lane_id};
+	TcEnded		task = {.key = {task_id, 0}, .lane_id = lane_id, .not_before = not_before};
 	TcStepKey  *waits;
 
-	tc_cascade_roots(&task, not_before, &waits);
+	tc_cascade_roots(&task, &waits);
 	if (!task.by_itself)
 		return TC_TASK_PENDING;
 	close_ended(&task, 1);
@@ -410,7 +410,10 @@ void
 tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended)
 {
 	TcStepMove	move = tc_move_of_start(row->key, start);
+	TcTaskRow  *task;
 
+	if (tc_task_read_latest(&row->key.task_id, 1, &task) != 1)
+		elog(ERROR, "a step in the queue has no task");
 	move.after_attempt_no = row->attempt_no;
 	if (move.claimed_at != TC_NO_TIME)
 		move.claimed_at = row->claimed_at;
@@ -422,6 +425,7 @@ tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended)
 	ended->lane_id = row->lane_id;
 	ended->state = start->state;
 	ended->by_itself = true;
+	ended->not_before = task->run_at;
 	tc_progress(ended, 1);
 }
 

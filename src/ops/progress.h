@@ -22,6 +22,7 @@ typedef struct TcEnded
 	TcStepState state;
 	const bool *taken;			/* of a decision: which of its children; NULL = all */
 	bool		by_itself;		/* no worker did it: the task may not have been started */
+	TimestampTz not_before;		/* and may be scheduled: nothing in it runs before that (0 = now) */
 
 	/* what followed */
 	int32		steps_ready;	/* how many it made ready; a join counts for the last of its parents here */
@@ -67,7 +68,7 @@ extern const TcTemplate *tc_template_of_lane(int32 lane_id);
 extern TcParentFate tc_fate_for_child(const TcEnded *ended, const TcTemplate *template, int child);
 
 /* A row for a step of the task, of phase ready.  It inherits the lane's sign: a child of a paused task is born paused. */
-extern TcQueueRow tc_child_row(int64 task_id, int32 lane_id, int32 node);
+extern TcQueueRow tc_child_row(const TcEnded *parent, int32 node);
 
 extern void tc_event_end_by_itself(TcStepKey key, TcStepState state);
 
@@ -87,6 +88,6 @@ extern bool tc_may_cascade(const TcEnded *ended);
 extern int	tc_cascade(TcEnded *ended, int n, TcStepKey **waits);
 
 /* The same for the roots of a new task: `task` stands for what they come after. */
-extern int	tc_cascade_roots(TcEnded *task, TimestampTz not_before, TcStepKey **waits);
+extern int	tc_cascade_roots(TcEnded *task, TcStepKey **waits);
 
 #endif							/* TC_PROGRESS_H */

@@ -143,6 +143,7 @@ tc_send_signal(int64 task_id, const char *name, const struct varlena *payload)
 
 /* ---- waits that are due -------------------------------------------------- */
 
+/* The time counts from when the task is to run, where that is later. */
 static TimestampTz
 deadline_of(const TcQueueRow *row, const TcStep *step)
 {

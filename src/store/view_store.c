@@ -91,7 +91,8 @@ static TcPlan plan_history = {
 	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2"
 	"  AND a.step_no BETWEEN $3 AND $4"
 	" UNION ALL"
-	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state, m.claimed_at,"
+	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state,"
+	"  CASE WHEN m.worker_id IS NOT NULL THEN m.claimed_at END,"
 	"  m.moved_at, NULL, true"
 	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2"
 	"  AND m.step_no BETWEEN $3 AND $4) h"
@@ -183,7 +184,7 @@ derive_states(TcTaskView *view)
 		};
 
 		step->state = tc_step_state_of(&facts);
-		if (step->live && step->claimed_at != TC_NO_TIME)
+		if (step->live && step->phase == TC_PHASE_CLAIMED)
 			step->last_attempted_at = step->claimed_at;
 		if (!step->live)
 			step->attempts = step->history_attempts;
