@@ -6,6 +6,8 @@
 
 require "tasker_core"
 
+$stdout.sync = true
+
 # Two ways to do the same, in turn, and what each costs a call.
 class Comparison
   ROUNDS = 21

@@ -33,16 +33,24 @@ module TaskerCore
     # Builds a value from a row of the extension. Columns this gem does not know
     # are newer than it and are left out; a column that is missing is an error.
     module FromRow
+      # @param row [Hash{Symbol => Object}]
+      # @return the value
+      # @raise [IncompatibleExtension] when a column is missing
       def from_row(row)
-        missing = members.reject { |member| row.key?(member) }
-        unless missing.empty?
-          raise IncompatibleExtension.new("the extension's answer lacks #{missing.join(", ")}",
-                                          hint: "ALTER EXTENSION tasker_core UPDATE")
-        end
-        new(**row.slice(*members).transform_values(&:freeze))
+        known = row.slice(*members)
+        refuse(members - known.keys) if known.size < members.size
+        new(**known.transform_values!(&:freeze))
       end
 
+      # @return [Array]
       def from_rows(rows) = rows.map { |row| from_row(row) }
+
+      private
+
+      def refuse(missing)
+        raise IncompatibleExtension.new("the extension's answer lacks #{missing.join(", ")}",
+                                        hint: "ALTER EXTENSION tasker_core UPDATE")
+      end
     end
   end
 end
