@@ -65,9 +65,13 @@ class StuckTest < DatabaseTest
 
   def one_step = register(steps: { one: [] })
 
+  # Tests before this one left workers that claim from everywhere.
+  def nobody_works = connection.query("UPDATE tasker.workers SET last_seen_at = last_seen_at - interval '1 day'")
+
   def test_no_worker
     one_step
     id = create
+    nobody_works
     assert_explained "no_live_worker", "no worker that claims template &?(\"|quot;)linear", (id * 1_000_000) + 1
     # A worker that looks at this namespace is enough: it gets the step.
     assert_equal id, claim_one(worker: "w-#{namespace}").task_id
@@ -144,6 +148,7 @@ class StuckTest < DatabaseTest
     worker = another_client
     worker.connection.query("SET ROLE #{role}")
     assert_raises(TaskerCore::DatabaseError) { worker.claim_steps(worker_id: "w", task_id: id) }
+    nobody_works
     assert_explained "no_live_worker", "linear", (id * 1_000_000) + 1
     refute_match(/\b#{role}\b/, roles_that_may_claim)
     assert_match(/PROBLEM  grants: role #{role} has no right to the schema tasker/, cli("doctor", "--role", role)[1])
