@@ -1331,6 +1331,7 @@ WHERE tasker.sees_namespace(n.namespace_id)
 GROUP BY s.name, l.queue;
 COMMENT ON VIEW tasker.queue_stats IS 'live steps by namespace and queue; the columns are those of stats';
 
+-- Workers are of no namespace: for readers of all of them.
 CREATE VIEW tasker.worker_stats AS
 SELECT w.worker_id, w.role, w.first_seen_at, w.last_seen_at,
 	w.last_seen_at > clock_timestamp() - interval '1 minute' AS live,

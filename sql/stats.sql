@@ -44,5 +44,25 @@ SELECT workflow_step_id % 1000000 AS step_no, task_name, version, outcome, worke
 FROM tasker.recent_attempts WHERE namespace = 'stats' ORDER BY step_no;
 SELECT task_id = :one AS same, task_name, version, step_name, reason, state FROM tasker.dead_letter_details WHERE namespace = 'stats';
 
+-- A reader of one namespace sees nothing of another, and workers, which are of none, not at all.
+SELECT FROM tasker.register_task_template('{"name": "foreign", "namespace": "stats2", "steps": [{"name": "only"}]}');
+SELECT FROM tasker.create_task('foreign', namespace => 'stats2');
+CREATE ROLE tasker_stats_reader;
+SELECT tasker.grant_access('tasker_stats_reader', 'reader', '{stats}');
+SET ROLE tasker_stats_reader;
+SELECT DISTINCT namespace FROM tasker.stats;
+SELECT DISTINCT namespace FROM tasker.queue_stats;
+SELECT DISTINCT namespace FROM tasker.recent_attempts;
+SELECT DISTINCT namespace FROM tasker.dead_letter_details;
+SELECT count(*) FROM tasker.worker_stats;
+RESET ROLE;
+SELECT tasker.grant_access('tasker_stats_reader', 'reader');
+SET ROLE tasker_stats_reader;
+SELECT count(*) > 0 AS everything FROM tasker.stats WHERE namespace = 'stats2';
+SELECT count(*) > 0 AS workers FROM tasker.worker_stats;
+RESET ROLE;
+SELECT tasker.revoke_access('tasker_stats_reader', 'reader');
+DROP ROLE tasker_stats_reader;
+
 SELECT FROM tasker.cancel_task(:two);
 DROP VIEW counted;

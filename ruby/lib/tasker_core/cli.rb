@@ -26,8 +26,8 @@ module TaskerCore
         register PATH...    register template files or directories with the database
         check               test the database, the extension and the handlers
         version             print the version
-        task, step, template, events, dead-letters, health, doctor, maintenance, dashboard,
-        completion         
+        task, step, template, events, dead-letters, health, doctor, access, maintenance,
+        dashboard, completion
                             what operators use: tasker help COMMAND lists them
 
       tasker COMMAND --help lists a command's options. The database is --url, TASKER_URL,

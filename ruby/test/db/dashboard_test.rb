@@ -124,6 +124,29 @@ class DashboardTest < DatabaseTest
     assert_match(%r{href="/tasks/#{id}"}, ask("/dead-letters?state=permanently_failed")[2])
   end
 
+  def test_it_shows_what_its_role_was_granted
+    id = failed_task
+    role = "tasker_o_#{SecureRandom.hex(4)}"
+    connection.query("CREATE ROLE #{role}")
+    client.grant_access(role, "operator")
+    mine = another_connection
+    mine.query("SET ROLE #{role}")
+    granted = TaskerCore::Dashboard.new(mine, operator: true)
+    ["/", "/tasks", "/tasks/#{id}", "/steps/#{id}000001", "/workers", "/dead-letters", "/templates", "/metrics"].each do |path|
+      status, _, page = ask(path, app: granted)
+      assert_equal 200, status, "#{path}: #{page}"
+    end
+    client.revoke_access(role, "operator")
+    client.grant_access(role, "reader", namespaces: ["elsewhere"])
+    assert_equal 404, ask("/tasks/#{id}", app: granted).first, "as if it did not exist"
+    assert_equal 403, ask("/workers", app: granted).first
+    refute_includes ask("/dead-letters", app: granted)[2], "/tasks/#{id}"
+  ensure
+    mine&.query("RESET ROLE")
+    client.revoke_access(role, "reader") if role
+    connection.query("DROP ROLE IF EXISTS #{role}") if role
+  end
+
   def test_read_only_shows_no_form_and_refuses_posts
     id = failed_task
     reader = app

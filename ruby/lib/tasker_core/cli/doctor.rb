@@ -73,12 +73,12 @@ module TaskerCore
         SQL
         unless row[:schema]
           return ["problem", "role #{row[:role]} has no right to the schema tasker: whatever it calls fails",
-                  "as the owner of the extension: GRANT USAGE ON SCHEMA tasker TO the role, and EXECUTE on the functions it needs"]
+                  "as the owner of the extension: tasker access grant ROLE worker (or producer, operator, reader)"]
         end
         return ["ok", "role #{row[:role]} may call every function"] if row[:missing].nil? || row[:missing].empty?
 
         ["warning", "role #{row[:role]} may call #{row[:allowed]} of #{row[:all]} functions; not #{row[:missing].first(5).join(", ")}#{" ..." if row[:missing].size > 5}",
-         "fine if it needs no more; else the extension's owner grants access"]
+         "fine if it needs no more; else, as the owner of the extension: tasker access grant ROLE ACCESS"]
       end
 
       # Behind a pooler in transaction mode LISTEN succeeds and hears nothing.

@@ -46,6 +46,33 @@ module TaskerCore
         c.out.say("dead letter #{c.task_id}: #{changed ? "closed" : "was closed so already"}")
       end
 
+      command "access list", "which roles may do what, and in which namespaces" do |c|
+        c.out.table(c.operator.rows(:list_access), { role_name: "ROLE", access: "ACCESS", namespaces: "NAMESPACES", effective: "EFFECTIVE" },
+                    empty: "nobody but superusers and the owner of the extension")
+      end
+
+      # @return [Integer] exit status
+      def self.change_access(context, function, done, idle)
+        role, access = context.arguments
+        unless %w[producer worker operator reader admin].include?(access)
+          raise OptionParser::InvalidArgument, "#{access}: producer, worker, operator, reader or admin"
+        end
+
+        changed = context.operator.scalar(function, role: context.operator.connection.with { |pg| pg.quote_ident(role) }, access: access,
+                                                    namespaces: context.options[:namespaces])
+        context.out.json({ role: role, access: access, changed: changed })
+        context.out.say("#{role}, #{access}: #{changed ? done : idle}")
+        OK
+      end
+
+      namespaces = { namespaces: ["-n", "--namespaces A,B", Array, "in these alone (all)"] }
+      command("access grant ROLE ACCESS", "producer, worker, operator, reader or admin", **namespaces) do |c|
+        change_access(c, :grant_access, "granted", "had it already")
+      end
+      command("access revoke ROLE ACCESS", "take it back", **namespaces) do |c|
+        change_access(c, :revoke_access, "taken back", "did not have it")
+      end
+
       command "health", "counts of tasks, steps, workers; exit 1 when somebody should look" do |c|
         counts = c.operator.health
         complaints = c.operator.complaints(counts)

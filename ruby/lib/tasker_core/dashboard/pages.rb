@@ -87,7 +87,7 @@ module TaskerCore
                       queues.map { |row| [row[:namespace], row[:queue], row[:ready], time(row[:oldest_ready_at]), row[:in_progress], row[:lease_expired], row[:later], row[:waiting], row[:paused]] },
                       empty: "No step is live."), aria_labelledby: "queues"),
               h(:section, h(:h2, "Roles that may claim", id: "roles"),
-                h(:p, roles.empty? ? "None but superusers: grant a role access before its workers can claim anything." : roles.join(", ")), aria_labelledby: "roles")])
+                h(:p, roles.empty? ? "None but superusers and the owner: tasker access grant ROLE worker, before its workers can claim anything." : roles.join(", ")), aria_labelledby: "roles")])
       end
 
       def dead_letters(rows, chosen)
