@@ -30,7 +30,7 @@ def node_with_driver(directory)
   [ENV["NODE_PATH"], "/usr/share/nodejs", "/usr/lib/nodejs"].compact.each do |path|
     return { "NODE_PATH" => path } if runs?({ "NODE_PATH" => path }, "node", "-e", "require('pg')")
   end
-  runs?("timeout", "90", "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", directory, "pg@8") or return
+  runs?("timeout", "60", "npm", "install", "--silent", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=15000", "--prefix", directory, "pg@8") or return
   { "NODE_PATH" => File.join(directory, "node_modules") }
 end
 
