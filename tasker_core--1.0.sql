@@ -1256,7 +1256,7 @@ live AS (
 		count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 		count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
 		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at > m.now) AS later,
-		count(*) FILTER (WHERE q.phase = 'w') AS waiting,
+		count(*) FILTER (WHERE q.phase IN ('w', 's')) AS waiting,
 		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id < 0) AS paused,
 		min(q.visible_at) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS oldest_ready_at
 	FROM tasker.step_queue q
@@ -1305,7 +1305,7 @@ COMMENT ON COLUMN tasker.stats.ready IS 'steps that can be claimed now';
 COMMENT ON COLUMN tasker.stats.in_progress IS 'steps in the hands of workers';
 COMMENT ON COLUMN tasker.stats.lease_expired IS 'those of them whose lease ran out and that nobody has taken since';
 COMMENT ON COLUMN tasker.stats.later IS 'steps that wait for a time: a retry, a delay or run_at';
-COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents; steps with one parent have no row before that one ends';
+COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, and steps that wait for a signal; steps with one parent have no row before that one ends';
 COMMENT ON COLUMN tasker.stats.paused IS 'steps of paused tasks that could be claimed or wait for a time';
 COMMENT ON COLUMN tasker.stats.dead_letters IS 'tasks that wait for a person';
 COMMENT ON COLUMN tasker.stats.completed_5m IS 'attempts that completed in the last five minutes, among the newest 10,000';
@@ -1319,7 +1319,7 @@ SELECT s.name AS namespace, l.queue,
 	count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 	count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
 	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at > m.now) AS later,
-	count(*) FILTER (WHERE q.phase = 'w') AS waiting,
+	count(*) FILTER (WHERE q.phase IN ('w', 's')) AS waiting,
 	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id < 0) AS paused,
 	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS oldest_ready_at
 FROM (SELECT clock_timestamp() AS now OFFSET 0) m

@@ -49,6 +49,7 @@ module TaskerCore
       ["GET", %r{\A/events\z}, :events],
       ["GET", %r{\A/assets/([a-z.]+)\z}, :asset],
       ["POST", %r{\A/tasks/(\d{1,13})/(cancel|pause|resume|retry)\z}, :change_task],
+      ["POST", %r{\A/tasks/(\d{1,13})/signal\z}, :send_signal],
       ["POST", %r{\A/steps/(\d{1,19})/(reset|skip|resolve)\z}, :change_step],
       ["POST", %r{\A/dead-letters/(\d{1,18})/resolve\z}, :resolve_dead_letter]
     ].freeze
@@ -172,6 +173,12 @@ module TaskerCore
     def change_task(request, id, verb)
       changed = @operator.scalar(:"#{verb}_task", task_id: id, reason: request.reason)
       redirect(request, "/tasks/#{id}", said: [false, 0].include?(changed) ? "nothing to #{verb}" : "#{verb}: done")
+    end
+
+    def send_signal(request, id)
+      payload = request.params["results"].to_s.strip.empty? ? nil : request.json("results")
+      taken = @operator.scalar(:send_signal, task_id: id, name: request.params["name"], payload: payload)
+      redirect(request, "/tasks/#{id}", said: taken ? "a step took the signal" : "the signal is kept for the step that will wait for it")
     end
 
     def change_step(request, id, verb)

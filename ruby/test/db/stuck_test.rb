@@ -49,6 +49,12 @@ class StuckTest < DatabaseTest
     assert_match(/: #{reason}: .*#{pattern}/, cli("task", "show", task_id)[1])
   end
 
+  # A step that has ended is explained where one asks for it, not among those that wait.
+  def assert_explained_on_step(reason, pattern, step)
+    assert_match(/\A\S+ +DETAIL\n#{reason} .*#{pattern}/, cli("step", "explain", step)[1])
+    assert_match(%r{<b>#{reason}</b>: [^<]*#{pattern}}, ask("/steps/#{step}")[2])
+  end
+
   # A worker takes the step and completes it.
   def assert_goes_on(task_id, state: "complete")
     held = client.claim_steps(worker_id: "w-#{namespace}", task_id: task_id).first
@@ -128,6 +134,31 @@ class StuckTest < DatabaseTest
     eventually(60) { cli("step", "explain", held.workflow_step_id)[1].include?("lease_expired") }
     assert_explained "lease_expired", "dead-#{namespace}", held.workflow_step_id
     assert_goes_on id
+  end
+
+  def test_waiting_for_a_signal
+    client.register_task_template(definition(name: "asks", namespace: namespace, steps: {}).merge(
+      "steps" => [{ "name" => "approval", "wait_for_signal" => { "name" => "approved" } }]))
+    id = create(name: "asks")
+    assert_explained "waiting_for_signal", "approved", (id * 1_000_000) + 1
+    press("/steps/#{id}000001", "/tasks/#{id}/signal", name: "approved", results: '{"by": "Ada"}')
+    assert_equal ["complete", { "by" => "Ada" }], [task_state(id), results_of(id, "approval")]
+    other = create(name: "asks")
+    assert_equal [0, "task #{other}: a step took it\n"], cli("task", "signal", other, "approved", '"yes"')
+    assert_equal "complete", task_state(other)
+  end
+
+  def test_an_unmet_condition
+    client.register_task_template(definition(name: "maybe", namespace: namespace, steps: {}).merge(
+      "steps" => [{ "name" => "big", "when" => { "path" => "context.amount", "op" => ">", "value" => 100 } }, { "name" => "always" }]))
+    id = create(name: "maybe", context: { amount: 7 })
+    assert_explained_on_step "skipped", "condition", (id * 1_000_000) + 1
+    assert_equal "skipped", step_states(id).fetch("big")
+    # A condition is about the context, which does not change: what was meant is another task.
+    press("/tasks/#{id}", "/tasks/#{id}/cancel", reason: "wrong amount")
+    status, said = cli("task", "create", "#{namespace}/maybe", "-c", '{"amount": 700}')
+    assert_equal 0, status
+    assert_equal "pending", step_states(said[/task (\d+)/, 1].to_i).fetch("big")
   end
 
   def test_run_at_in_the_future

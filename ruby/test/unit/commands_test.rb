@@ -51,7 +51,7 @@ class CommandsTest < UnitTest
   def test_completion_in_bash
     assert_includes offered(""), "task"
     assert_equal %w[task template], offered("t").first(2)
-    assert_equal %w[create list show watch cancel pause resume retry], offered("task", "")
+    assert_equal %w[create list show watch cancel pause resume signal retry], offered("task", "")
     assert_equal %w[reset resolve], offered("step", "res")
     assert_equal ["--reason"], offered("task", "cancel", "--rea")
     assert_equal %w[--format], offered("template", "graph", "--fo")

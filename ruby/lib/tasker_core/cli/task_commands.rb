@@ -77,6 +77,13 @@ module TaskerCore
         change_task(c, :resume_task, "resumed", "was not paused")
       end
 
+      command("task signal TASK_ID NAME [JSON]", "send a signal that a step waits for; the payload is its result (null)") do |c|
+        payload = c.arguments[2] ? c.json(c.arguments[2]) : nil
+        taken = c.operator.rows(:send_signal, task_id: c.task_id, name: c.arguments[1], payload: payload).first.each_value.first
+        c.out.json({ task_id: c.task_id, taken: taken })
+        c.out.say("task #{c.task_id}: #{taken ? "a step took it" : "kept for the step that will wait for it"}")
+      end
+
       command("task retry TASK_ID", "a task in error goes on from its failed steps", **REASON) do |c|
         count = c.operator.scalar(:retry_task, task_id: c.task_id, reason: c.options[:reason])
         c.out.json({ task_id: c.task_id, steps: count })

@@ -73,7 +73,7 @@ module TaskerCore
         id = step.fetch("workflow_step_id")
         join([h(:p, link("task #{step.fetch("task_id")}", "/tasks/#{step.fetch("task_id")}"), " › ", h(:b, step.fetch("name")), " ", state(step.fetch("state"))),
               h(:section, h(:h2, "Why", id: "why"), reason_list(reasons), aria_labelledby: "why", data_live: "task=#{step.fetch("task_id")}"),
-              step_actions(id), facts(step.slice(*STEP_FACTS)), payloads(step),
+              step_actions(id), (signal_action(step) if reasons.any? { |row| row.fetch(:reason) == "waiting_for_signal" }), facts(step.slice(*STEP_FACTS)), payloads(step),
               h(:section, h(:h2, "Attempts", id: "attempts"), attempts(step.fetch("attempt_history")), aria_labelledby: "attempts"),
               moves(step.fetch("moves"))])
       end
@@ -258,6 +258,14 @@ module TaskerCore
         results = h(:label, "results (JSON) ", h(:input, name: "results", value: "{}", size: "16"))
         h(:section, h(:h2, "Put it right", id: "actions"), act("/steps/#{id}", "reset", "reset step"), act("/steps/#{id}", "resolve", "resolve step", results),
           act("/steps/#{id}", "skip", "skip step"), aria_labelledby: "actions", class: "actions")
+      end
+
+      def signal_action(step)
+        return unless @may_change
+
+        h(:form, h(:input, type: "hidden", name: "form", value: @token), h(:label, "signal ", h(:input, name: "name", size: "14", required: true)),
+          h(:label, "payload (JSON) ", h(:input, name: "results", value: "null", size: "16")), h(:button, "send signal"),
+          method: "post", action: url("/tasks/#{step.fetch("task_id")}/signal"), class: "act")
       end
 
       def payloads(step)
