@@ -798,6 +798,14 @@ CREATE FUNCTION tasker.release_steps(workflow_step_ids bigint[], claim_tokens bi
 COMMENT ON FUNCTION tasker.release_steps(bigint[], bigint[], float8) IS
 	'gives claims back without counting an attempt, claimable again after delay_seconds; returns how many were held. Errors: 22004, 22023, TC023';
 
+-- Locks: for each step those of claim_steps, complete_step and fail_step, until the transaction ends.
+CREATE FUNCTION tasker.run_sql_steps(max_steps int DEFAULT 100, namespaces text[] DEFAULT NULL)
+	RETURNS TABLE (workflow_step_id bigint, status text, error jsonb)
+	AS 'MODULE_PATHNAME', 'tasker_run_sql_steps' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.run_sql_steps(int, text[]) IS
+	'runs up to max_steps ready steps whose handler is SQL and whose template this role registered, each in a subtransaction with its completion; what they make ready is run too. status is completed, waiting_for_retry or error, and error what the function raised. Errors: 42501 the session is not this role''s own from its start, or this is called by such a step, 22004, 22023, TC023';
+
 -- ---------------------------------------------------------------------------
 -- Functions: questions.  They lock nothing.
 -- ---------------------------------------------------------------------------

@@ -165,7 +165,7 @@ SELECT r.refusal FROM (VALUES
 	(12, '{"map": {"over": "context.x"}}', '{}'), (13, '{"workflow": {"name": "x"}}', '{}'),
 	(14, '{"wait_for_signal": {"timeout_seconds": 5}}', '{"rate_limit": 1}'),
 	(15, '{"lifecycle": {"max_duration_minutes": 5}}', '{}'), (16, '{}', '{"identity_strategy": "hash"}'),
-	(17, '{"rate_limit": 1, "when_unmet": "fail", "handler": {"sql": "f"}}', '{}')
+	(17, '{"rate_limit": 1, "when_unmet": "fail"}', '{}')
 ) AS v(i, step, top), pg_temp.refusal(pg_temp.template(step, top)) WITH ORDINALITY AS r(refusal, line)
 WHERE line > 1 ORDER BY i, line;
 

@@ -56,6 +56,7 @@ static const TcFunctionAccess functions[] = {
 	{"fail_step", WORKER, TC_NAMESPACES_BY_STEP},
 	{"heartbeat", WORKER, TC_NAMESPACES_BY_FUNCTION},
 	{"release_steps", WORKER, TC_NAMESPACES_BY_FUNCTION},
+	{"run_sql_steps", PRODUCER | WORKER, TC_NAMESPACES_BY_FUNCTION},
 
 	/* questions about tasks and steps */
 	{"get_step_readiness_status", READER, TC_NAMESPACES_BY_FUNCTION},

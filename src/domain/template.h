@@ -96,6 +96,15 @@ typedef enum TcTimeoutRule
 #define TC_DEFAULT_MAX_BACKOFF_MS	30000
 #define TC_DEFAULT_JITTER			0.1
 
+/* Steps that are SQL have a queue of the role that registered them: this, and its name. */
+#define TC_SQL_QUEUE				"sql:"
+
+static inline bool
+tc_queue_is_sql(const char *queue)
+{
+	return strncmp(queue, TC_SQL_QUEUE, strlen(TC_SQL_QUEUE)) == 0;
+}
+
 typedef struct TcStep
 {
 	int32		named_step_id;	/* 0 until stored */

@@ -28,7 +28,7 @@
 static void
 close_exhausted(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 {
-	TcLaneFilter all = {0};
+	TcLaneFilter all = {.with_sql = true};
 	TcClaimScope claims = {0};
 	int			closed = 0;
 

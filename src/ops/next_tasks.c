@@ -25,7 +25,7 @@ compare_order_of_claims(const void *a, const void *b)
 int
 tc_next_ready_tasks(int max_tasks, TcReadyTask **tasks)
 {
-	TcLaneFilter everything = {0};
+	TcLaneFilter everything = {.with_sql = true};
 	const TcLane **lanes;
 	int			nlanes = tc_lane_select(&everything, &lanes);
 	int			nshards = tc_shard_count();

@@ -8,10 +8,12 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 
 #include "compat.h"
 #include "errors.h"
 #include "ops/limits.h"
+#include "ops/sql_steps.h"
 #include "ops/templates.h"
 #include "store/access_store.h"
 #include "store/session.h"
@@ -19,6 +21,19 @@
 
 static void raise_invalid(const TcDefinition *definition) pg_attribute_noreturn();
 static void raise_conflict(const TcTemplate *template) pg_attribute_noreturn();
+static void raise_foreign(const TcTemplate *template) pg_attribute_noreturn();
+static void refuse_sql_steps(TcDefinition *definition);
+
+/* Refuses it with all that is wrong, the functions of SQL steps included. */
+static void
+parse(const struct varlena *json, Oid role, TcDefinition *definition)
+{
+	tc_template_parse(json, definition);
+	if (definition->faults == NIL)
+		definition->faults = tc_sql_steps_authorise(definition->template, role);
+	if (definition->faults != NIL)
+		raise_invalid(definition);
+}
 
 void
 tc_register_template(const struct varlena *json, TcRegistration *registration)
@@ -26,16 +41,16 @@ tc_register_template(const struct varlena *json, TcRegistration *registration)
 	TcDefinition definition;
 	TcInsertVerdict verdict;
 
-	tc_template_parse(json, &definition);
-	if (definition.faults != NIL)
-		raise_invalid(&definition);
-
+	parse(json, tc_session_caller(), &definition);
 	tc_limit_template(definition.template);
 	tc_scope_require_namespace(definition.template->namespace_name);
 	verdict = tc_template_insert(definition.template, definition.normal_form, definition.hash,
 								 &registration->named_task_id);
 	if (verdict == TC_INSERT_CONFLICT)
 		raise_conflict(definition.template);
+	if (verdict != TC_INSERT_CREATED &&
+		!tc_sql_steps_belong_to(tc_template_get(registration->named_task_id), tc_session_caller_role()))
+		raise_foreign(definition.template);
 	if (verdict == TC_INSERT_CREATED)
 		tc_cache_invalidate();
 
@@ -60,6 +75,7 @@ tc_register_by_content(const struct varlena *json)
 		raise_invalid(&definition);
 	tc_limit_template(definition.template);
 	tc_scope_require_namespace(definition.template->namespace_name);
+	refuse_sql_steps(&definition);
 	hash = (const uint8 *) VARDATA_ANY(definition.hash);
 	initStringInfo(&version);
 	appendStringInfoString(&version, "0.0.0-content.x");
@@ -77,9 +93,7 @@ tc_validate_template(const struct varlena *json)
 {
 	TcDefinition definition;
 
-	tc_template_parse(json, &definition);
-	if (definition.faults != NIL)
-		raise_invalid(&definition);
+	parse(json, GetUserId(), &definition);
 	return definition.warnings;
 }
 
@@ -143,4 +157,33 @@ raise_conflict(const TcTemplate *template)
 			 errdetail("A registered version never changes, because tasks run on it; what is registered as \"%s\" differs from this template.",
 					   template->version),
 			 errhint("Raise the version of the template; tasker.get_task_template() shows what is registered.")));
+}
+
+/* Its SQL steps run with the rights of whoever registered it first. */
+static void
+raise_foreign(const TcTemplate *template)
+{
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_TEMPLATE_CONFLICT),
+			 errmsg("version \"%s\" of template \"%s/%s\" is registered by another role",
+					template->version, template->namespace_name, template->name),
+			 errdetail("It has steps that are SQL; they run as the role that registered it."),
+			 errhint("Raise the version of the template to have them run as this role.")));
+}
+
+/* Equal definitions share one template, whoever gave it; whose function would it be? */
+static void
+refuse_sql_steps(TcDefinition *definition)
+{
+	for (int i = 0; i < definition->template->nsteps; i++)
+	{
+		const TcStep *step = &definition->template->steps[i];
+
+		if (tc_queue_is_sql(step->queue))
+			definition->faults = lappend(definition->faults,
+										 psprintf("step \"%s\": handler.sql: only in a template that is registered with register_task_template()",
+												  step->name));
+	}
+	if (definition->faults != NIL)
+		raise_invalid(definition);
 }

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "domain/template.h"
 #include "store/access_store.h"
 #include "store/lane_store.h"
 #include "store/plans.h"
@@ -219,6 +220,8 @@ bool
 tc_lane_matches(const TcLane *lane, const TcLaneFilter *filter)
 {
 	if (filter->namespaces && !is_listed(lane->namespace_name, filter->namespaces, filter->nnamespaces))
+		return false;
+	if (filter->queues == NULL && !filter->with_sql && tc_queue_is_sql(lane->queue))
 		return false;
 	if (filter->queues && !is_listed(lane->queue, filter->queues, filter->nqueues))
 		return false;

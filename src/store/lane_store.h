@@ -34,6 +34,7 @@ typedef struct TcLaneFilter
 	int			ntask_names;
 	char	  **queues;
 	int			nqueues;
+	bool		with_sql;		/* SQL steps too, though no list names their queue */
 } TcLaneFilter;
 
 /* The lane of an id (its absolute value), of rows that exist. */

@@ -61,7 +61,7 @@ tc_schedule_insert(TcSchedule *schedule)
 		PointerGetDatum(schedule->context), Int32GetDatum(schedule->priority),
 		CStringGetTextDatum(tc_catch_up_name(schedule->catch_up)),
 		TimestampTzGetDatum(schedule->next_due_at), TimestampTzGetDatum(tc_session_now()),
-		CStringGetTextDatum(tc_session_acting_role() ? tc_session_acting_role() : tc_session_role())
+		CStringGetTextDatum(tc_session_caller_role())
 	};
 
 	if (tc_plan_run(&plan_insert, values, nulls) == 0)

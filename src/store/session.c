@@ -335,6 +335,20 @@ tc_session_scope(void)
 	return &session.scope;
 }
 
+Oid
+tc_session_caller(void)
+{
+	return session.caller;
+}
+
+const char *
+tc_session_caller_role(void)
+{
+	const char *acting = tc_session_acting_role();
+
+	return acting ? acting : tc_session_role();
+}
+
 int32
 tc_shard_count(void)
 {

@@ -43,6 +43,10 @@ extern MemoryContext tc_session_outermost_context(void);
 extern const char *tc_session_role(void);
 extern const char *tc_session_acting_role(void);
 
+/* The one whose rights count. */
+extern Oid	tc_session_caller(void);
+extern const char *tc_session_caller_role(void);
+
 /*
  * The time of this call: read once per bracket from the clock, not the
  * transaction's start, so that leases and readiness mean what they say in a

@@ -92,6 +92,7 @@ typedef enum StepField
 	STEP_METHOD,
 	STEP_RESOLVER,
 	STEP_INITIALIZATION,
+	STEP_SQL,
 	STEP_RETRYABLE,
 	STEP_MAX_ATTEMPTS,
 	STEP_BACKOFF,
@@ -126,6 +127,7 @@ static const TcFieldName step_fields[] = {
 	[STEP_METHOD] = {handler_block, "method"},
 	[STEP_RESOLVER] = {handler_block, "resolver"},
 	[STEP_INITIALIZATION] = {handler_block, "initialization"},
+	[STEP_SQL] = {handler_block, "sql"},
 	[STEP_RETRYABLE] = {retry_block, "retryable"},
 	[STEP_MAX_ATTEMPTS] = {retry_block, "max_attempts"},
 	[STEP_BACKOFF] = {retry_block, "backoff"},
@@ -151,7 +153,7 @@ static const TcKey handler_keys[] = {
 	{.name = "method", .field = STEP_METHOD, .read = tc_read_text, .min = 1},
 	{.name = "resolver", .field = STEP_RESOLVER, .read = tc_read_text, .min = 1},
 	{.name = "initialization", .field = STEP_INITIALIZATION, .read = tc_read_object},
-	{.name = "sql", .read = tc_read_unsupported},
+	{.name = "sql", .field = STEP_SQL, .read = tc_read_text, .min = 1},
 	{.name = NULL}
 };
 
@@ -382,6 +384,7 @@ static void check_signal(TcReader *reader, const TcPath *path, JsonbContainer *o
 static void check_decision(TcReader *reader, const TcPath *path, const TcStep *step,
 						   const TcValue *values);
 static void check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *template);
+static void check_sql(TcReader *reader, const TcPath *path, const TcValue *values);
 static void fill_backoff(TcReader *reader, const TcPath *path, TcValue *values,
 						 TcBackoffPolicy *backoff);
 static const struct varlena *handler_config(const TcValue *initialization);
@@ -542,6 +545,7 @@ read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *
 	check_condition(reader, path, values);
 	check_signal(reader, path, object, values);
 	check_decision(reader, path, step, values);
+	check_sql(reader, path, values);
 	tc_write_fields(reader, step_fields, values, STEP_FIELD_COUNT);
 	pushJsonbValue(&reader->output, WJB_END_OBJECT, NULL);
 	return values[STEP_DEPENDS_ON].references;
@@ -567,6 +571,11 @@ fill_step(TcStep *step, const TcValue *values)
 	step->queue = tc_value_text(&values[STEP_QUEUE], TC_DEFAULT_QUEUE);
 	step->priority = tc_value_integer(&values[STEP_PRIORITY], 0);
 	step->handler_class = values[STEP_CALLABLE].text;
+	if (values[STEP_SQL].text != NULL)
+	{
+		step->handler_class = values[STEP_SQL].text;
+		step->queue = TC_SQL_QUEUE; /* whose, is known when it is registered */
+	}
 	step->handler_method = values[STEP_METHOD].text;
 	step->handler_resolver = values[STEP_RESOLVER].text;
 	step->handler_config = handler_config(&values[STEP_INITIALIZATION]);
@@ -628,7 +637,7 @@ static void
 check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object, const TcValue *values)
 {
 	static const StepField of_workers[] = {
-		STEP_CALLABLE, STEP_METHOD, STEP_RESOLVER, STEP_INITIALIZATION, STEP_RETRYABLE,
+		STEP_CALLABLE, STEP_METHOD, STEP_RESOLVER, STEP_INITIALIZATION, STEP_SQL, STEP_RETRYABLE,
 		STEP_MAX_ATTEMPTS, STEP_BACKOFF, STEP_BACKOFF_BASE_MS, STEP_MAX_BACKOFF_MS, STEP_JITTER,
 		STEP_TIMEOUT_SECONDS, STEP_RESULT_SCHEMA, STEP_DELAY_SECONDS
 	};
@@ -682,6 +691,28 @@ check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *templa
 			fault_at(reader, &path, "when_unmet", "\"fail\" is not supported in a template with on_failure \"fail_fast\"");
 		if (step->signal_timeout >= 0 && step->on_timeout == TC_ON_TIMEOUT_FAIL)
 			fault_at(reader, &path, signal_block, "on_timeout \"fail\" is not supported in a template with on_failure \"fail_fast\"");
+	}
+}
+
+/* A function is all there is to say of a SQL step; its queue is that of its role. */
+static void
+check_sql(TcReader *reader, const TcPath *path, const TcValue *values)
+{
+	static const StepField others[] = {STEP_CALLABLE, STEP_METHOD, STEP_RESOLVER, STEP_QUEUE};
+	TcPath		handler = {.parent = path, .key = handler_block};
+	TcPath		sql = {.parent = &handler, .key = "sql"};
+	TcPath		queue = {.parent = path, .key = "queue"};
+
+	if (values[STEP_SQL].text == NULL)
+	{
+		if (values[STEP_QUEUE].text != NULL && tc_queue_is_sql(values[STEP_QUEUE].text))
+			tc_fault(reader, &queue, "must not begin with \"" TC_SQL_QUEUE "\", which is for steps that are SQL");
+		return;
+	}
+	for (int i = 0; i < lengthof(others); i++)
+	{
+		if (values[others[i]].key != NULL)
+			tc_fault(reader, &sql, "goes with no %s", values[others[i]].key->name);
 	}
 }
 

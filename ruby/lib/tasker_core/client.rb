@@ -335,6 +335,10 @@ module TaskerCore
     #   @return [Hash] counts of what was done
     function :run_maintenance, "max_items int?", :value
 
+    # @!method run_sql_steps(max_steps: nil, namespaces: nil)
+    #   @return [Array<SqlStepRun>] of the steps that this connection's role registered
+    function :run_sql_steps, "max_steps int?, namespaces text[]?", [SqlStepRun]
+
     # @!method create_schedule(name, task_name, cron, context: nil, namespace: nil, version: nil, timezone: nil, priority: nil, catch_up: nil)
     #   @param cron [String] five fields of a crontab, or @daily and the like, on the wall clock of timezone
     #   @param timezone [String, nil] default UTC

@@ -115,6 +115,9 @@ module TaskerCore
   # Answer of events_lag.
   EventsLag = Value.define(:head, :xmin, :held_back_by, :prepared_as, :since, :oldest_waiting_at)
 
+  # Row of run_sql_steps.
+  SqlStepRun = Value.define(:workflow_step_id, :status, :error)
+
   # Answer of create_schedule.
   ScheduleCreation = Value.define(:schedule_id, :created, :next_due_at)
 

@@ -1,0 +1,239 @@
+/*
+ * sql_steps.c
+ *	  Steps whose handler is a function in the database.
+ *
+ * The bracket is open to claim, and again to complete or fail; in between, as the
+ * caller, the function runs.  A failure rolls back what the function did and is the
+ * end of this attempt, like one that an external worker reports.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+
+#include "compat.h"
+#include "domain/states.h"
+#include "errors.h"
+#include "ops/schemas.h"
+#include "ops/sql_steps.h"
+#include "ops/steps.h"
+#include "store/attempt.h"
+#include "store/session.h"
+#include "store/sql_function.h"
+
+/* Nobody else can take a step that our own transaction has claimed. */
+#define LEASE_SECONDS 3600.0
+
+#define TIMEOUT_SQLSTATE "57014"
+
+/* One step in hand. */
+typedef struct Claimed
+{
+	FunctionCallInfo call;		/* NULL = nobody asked */
+	TcStepKey	key;
+	int64		claim_token;
+	char	   *function_name;
+	int			timeout_seconds;
+	struct varlena *task;
+	struct varlena *step;
+	bool		timed_out;
+} Claimed;
+
+/* ---- whose they are ------------------------------------------------------ */
+
+const char *
+tc_sql_queue_role(const char *queue)
+{
+	return tc_queue_is_sql(queue) ? queue + strlen(TC_SQL_QUEUE) : NULL;
+}
+
+static char *
+queue_of(Oid role)
+{
+	return psprintf("%s%s", TC_SQL_QUEUE, GetUserNameFromId(role, false));
+}
+
+List *
+tc_sql_steps_authorise(TcTemplate *template, Oid role)
+{
+	List	   *faults = NIL;
+
+	for (int i = 0; i < template->nsteps; i++)
+	{
+		TcStep	   *step = &template->steps[i];
+		const char *complaint;
+
+		if (!tc_queue_is_sql(step->queue))
+			continue;
+		if (!OidIsValid(tc_sql_function_find(step->handler_class, role, &complaint)))
+			faults = lappend(faults, psprintf("step \"%s\": handler.sql: function %s %s", step->name,
+											  step->handler_class, complaint));
+		step->queue = queue_of(role);
+	}
+	return faults;
+}
+
+bool
+tc_sql_steps_belong_to(const TcTemplate *template, const char *role)
+{
+	for (int i = 0; i < template->nsteps; i++)
+	{
+		const char *owner = tc_sql_queue_role(template->steps[i].queue);
+
+		if (owner != NULL && strcmp(owner, role) != 0)
+			return false;
+	}
+	return true;
+}
+
+void
+tc_sql_steps_require_own_session(void)
+{
+	Oid			user = GetUserId();
+
+	if (user == GetAuthenticatedUserId() && user == GetSessionUserId() && user == GetOuterUserId() &&
+		!InLocalUserIdChange() && !InSecurityRestrictedOperation())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("SQL steps run only in a session of their own role"),
+			 errdetail("This session was authorised as \"%s\", and acts as \"%s\" now.",
+					   GetUserNameFromId(GetAuthenticatedUserId(), false), GetUserNameFromId(user, false)),
+			 errhint("Connect as the role that registered the template; neither SET ROLE nor SECURITY DEFINER will do.")));
+}
+
+static void
+begin(FunctionCallInfo call)
+{
+	if (call != NULL)
+		tc_session_begin(call);
+	else
+		tc_session_begin_unasked();
+}
+
+/* ---- one step ------------------------------------------------------------ */
+
+static void
+take_along(const TcClaim *claim, Claimed *claimed)
+{
+	TcSqlArguments arguments = {
+		.task_id = claim->row.key.task_id,
+		.workflow_step_id = tc_step_id(claim->row.key.task_id, claim->row.key.step_no),
+		.lane = claim->lane,
+		.step_name = claim->step->name,
+		.attempt = claim->row.attempts + 1,
+		.max_attempts = claim->row.max_attempts,
+		.correlation_id = claim->correlation_id,
+		.context = claim->task_context,
+		.dependency_results = claim->dependency_results,
+		.config = claim->step->handler_config,
+		.checkpoint = claim->row.checkpoint,
+	};
+
+	claimed->key = claim->row.key;
+	claimed->claim_token = claim->claim_token;
+	claimed->timeout_seconds = claim->step->timeout_seconds;
+	claimed->function_name = MemoryContextStrdup(tc_session_caller_context(), claim->step->handler_class);
+	tc_sql_arguments(&arguments, &claimed->task, &claimed->step);
+}
+
+static bool
+claim_one(char **namespaces, int nnamespaces, Claimed *claimed)
+{
+	char	   *queue = queue_of(GetUserId());
+	TcClaimRequest request = {
+		.worker_id = queue,
+		.max_steps = 1,
+		.lease_seconds = LEASE_SECONDS,
+		.filter = {
+			.namespaces = namespaces, .nnamespaces = nnamespaces,
+			.queues = &queue, .nqueues = 1,
+		},
+	};
+	TcClaim    *claims;
+	int			n;
+
+	begin(claimed->call);
+	n = tc_claim_steps(&request, &claims);
+	if (n > 0)
+		take_along(&claims[0], claimed);
+	tc_session_end();
+	return n > 0;
+}
+
+static void
+complete(const Claimed *claimed, const struct varlena *results)
+{
+	TcCompletion completion = {
+		.key = claimed->key,
+		.claim_token = claimed->claim_token,
+		.results = results,
+	};
+	int64		step_id = tc_step_id(claimed->key.task_id, claimed->key.step_no);
+
+	begin(claimed->call);
+	tc_complete_steps(&completion, 1);
+	if (completion.status == TC_INVALID_RESULT)
+		tc_raise_invalid_results(step_id, completion.invalid);
+	if (completion.status != TC_COMPLETED)
+		tc_raise_lease_lost(step_id);
+	tc_session_end();
+}
+
+/* EXECUTE is looked at again each time: it may have been revoked. */
+static bool
+call_and_complete(void *arg)
+{
+	Claimed    *claimed = arg;
+	const char *complaint;
+	Oid			function = tc_sql_function_find(claimed->function_name, GetUserId(), &complaint);
+
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("function %s %s", claimed->function_name, complaint),
+				 errdetail("The step runs as \"%s\", which registered its template.",
+						   GetUserNameFromId(GetUserId(), false)),
+				 errhint("Create the function again, or grant EXECUTE on it and USAGE on its schema.")));
+	complete(claimed, tc_sql_function_call(function, claimed->task, claimed->step,
+										   claimed->timeout_seconds, &claimed->timed_out));
+	return true;
+}
+
+static void
+fail(const Claimed *claimed, const ErrorData *error, TcSqlStepRun *run)
+{
+	TcFailRequest request = {
+		.key = claimed->key,
+		.claim_token = claimed->claim_token,
+		.retryable = true,
+		.retry_after = -1,
+	};
+	TcFailResult result;
+
+	begin(claimed->call);
+	run->error = tc_sql_error(claimed->timed_out ? TIMEOUT_SQLSTATE : unpack_sql_state(error->sqlerrcode),
+							  error);
+	request.error = run->error;
+	tc_fail_step(&request, &result);
+	tc_session_end();
+	run->status = tc_step_state_name(result.step_state);
+}
+
+bool
+tc_run_sql_step(FunctionCallInfo call, char **namespaces, int nnamespaces, TcSqlStepRun *run)
+{
+	Claimed		claimed;
+	ErrorData  *error;
+
+	memset(&claimed, 0, sizeof(claimed));
+	claimed.call = call;
+	if (!claim_one(namespaces, nnamespaces, &claimed))
+		return false;
+	run->workflow_step_id = tc_step_id(claimed.key.task_id, claimed.key.step_no);
+	run->status = "completed";
+	run->error = NULL;
+	if (!tc_attempt_or_error(call_and_complete, &claimed, &error))
+		fail(&claimed, error, run);
+	return true;
+}
