@@ -34,6 +34,7 @@ PROMISES = {
   ["docs/getting-started.md", 1] => [/"weigh": \{"grams": 450\}/, /^ complete$/, /\[x\] 3 ship: complete/],
   ["docs/getting-started.md", 2] => [/ada@example.org \| psql-worker/],
   ["docs/getting-started.md", 4] => [/waiting_for_dependencies/],
+  ["docs/dynamic.md", 1] => [/^ completed \|/, /^ +42.5 \| +2$/],
   ["docs/guides/exactly-once.md", 1] => [/^ +70$/],
   ["docs/guides/idempotency.md", 1] => [/\| t$/, /\| f$/],
   ["docs/guides/idempotency.md", 2] => [/^ t$/, /^ f$/],
