@@ -25,7 +25,7 @@ require "tasker_core/cli"
 
 module TestSupport
   class TestTimeout < StandardError; end
-  LIMIT = 180
+  LIMIT = 240
 
   # A test that hangs fails instead, and tells where every thread was.
   def run
@@ -36,7 +36,7 @@ module TestSupport
   def limit = LIMIT
 
   # Waits for the block to be true; the state is polled, never slept for.
-  def eventually(seconds = 60, message = nil)
+  def eventually(seconds = 90, message = nil)
     deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds
     until (result = yield)
       flunk(message || "not within #{seconds} s") if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline

@@ -129,7 +129,7 @@ install_packages() { # install_packages THING...
   fi
   missing_packages "$@"               # the lists may name another PostgreSQL now
   say "Installing ${missing[*]} ..."
-  without_main_cluster logged "$WORK/apt-install.log" \
+  without_services logged "$WORK/apt-install.log" \
     as_root "${apt[@]}" install --no-install-recommends -y "${missing[@]}" ||
     die "apt could not install: ${missing[*]}. This needs the network and Debian's archive (or the packages installed beforehand)."
 }
@@ -147,22 +147,36 @@ optional_packages() {
   for package in "${wanted[@]}"; do
     if as_root timeout 240 "${apt[@]}" install --download-only --no-install-recommends -y "$package" >/dev/null 2>&1; then
       say "Installing $package ..."
-      as_root "${apt[@]}" install --no-install-recommends -y "$package" >/dev/null 2>&1 || true
+      without_services as_root "${apt[@]}" install --no-install-recommends -y "$package" >/dev/null 2>&1 || true
+      case $package in
+        pgbouncer) as_root update-rc.d "$package" disable >/dev/null 2>&1 || true ;;   # not at the next boot either
+      esac
     fi
   done
 }
 
-# without_main_cluster COMMAND...: Debian's server packages create and start a server of their own
-# when they are installed, which nobody asked for here.
+# without_services COMMAND...: Debian's packages create and start servers of their own when they are
+# installed, which nobody asked for here.
 MAIN_CLUSTER_SETTING=/etc/postgresql-common/createcluster.d/tasker-core.conf
-without_main_cluster() {
+SERVICE_POLICY=/usr/sbin/policy-rc.d
+without_services() {
   local status=0
   on_exit forget_main_cluster_setting
   as_root mkdir -p "${MAIN_CLUSTER_SETTING%/*}"
   printf 'create_main_cluster = false\n' | as_root tee "$MAIN_CLUSTER_SETTING" >/dev/null
+  if [[ ! -e $SERVICE_POLICY ]]; then
+    on_exit forget_service_policy
+    printf '#!/bin/sh\n# tasker_core\nexit 101\n' | as_root tee "$SERVICE_POLICY" >/dev/null
+    as_root chmod 755 "$SERVICE_POLICY"
+  fi
   "$@" || status=$?
+  forget_service_policy
   forget_main_cluster_setting
   return "$status"
+}
+
+forget_service_policy() {
+  if grep -qs '^# tasker_core$' "$SERVICE_POLICY"; then as_root rm -f "$SERVICE_POLICY"; fi
 }
 
 forget_main_cluster_setting() {

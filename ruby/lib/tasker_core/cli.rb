@@ -133,7 +133,7 @@ module TaskerCore
       end
 
       WORKER_KEYWORDS = %i[concurrency namespaces poll_interval lease shutdown_timeout listen listen_url max_steps
-                           register].freeze
+                           health_port health_host register].freeze
       private_constant :WORKER_KEYWORDS
 
       def worker_options(parser, options)
@@ -152,6 +152,12 @@ module TaskerCore
           options[:shutdown_timeout] = seconds
         end
         parser.on("--max-steps N", Integer, "stop after so many steps") { |n| options[:max_steps] = n }
+        parser.on("--health-port PORT", Integer, "answer GET /livez, /readyz, /metrics there") do |port|
+          options[:health_port] = port
+        end
+        parser.on("--health-host ADDRESS", "on this address (127.0.0.1)") do |address|
+          options[:health_host] = address
+        end
         parser.on("--[no-]register", "register the templates at the start") { |on| options[:register] = on }
         parser.on("-l", "--log-level LEVEL", Log::LEVELS, Log::LEVELS.join(", ")) do |level|
           options[:log][:level] = level

@@ -101,6 +101,8 @@ module TaskerCore
 
     # Any bytes as valid UTF-8 that the database and a log can take.
     def printable(string)
+      return string if string.encoding == Encoding::UTF_8 && string.valid_encoding? && !string.include?("\0")
+
       string = string.dup.force_encoding(Encoding::UTF_8) if string.encoding == Encoding::BINARY
       string.encode(Encoding::UTF_8, invalid: :replace, undef: :replace).delete("\0")
     rescue EncodingError

@@ -24,7 +24,14 @@ module TaskerCore
       @block = block
       @wake, @waker = IO.pipe
       @stopping = false
+      @connected = false
     end
+
+    # @return [Boolean] whether it has a connection, as far as it knows
+    def connected? = @connected
+
+    # Lets it connect anew, because what should have arrived did not.
+    def reconnect = @waker.write_nonblock("r", exception: false)
 
     # @return [Listener]
     def start
@@ -60,6 +67,7 @@ module TaskerCore
           end
           attempt += 1
           @wake.wait_readable(wait)
+          @wake.read_nonblock(64, exception: false) unless @stopping
         end
       end
     end
@@ -68,24 +76,27 @@ module TaskerCore
       pg = Connection.open(@conninfo)
       @channels.each { |channel| pg.exec("LISTEN #{pg.escape_identifier(channel)}") }
       yield
+      @connected = true
       @block.call(nil, nil)
-      receive(pg) until @stopping
+      nil until @stopping || receive(pg) == :reconnect
     ensure
+      @connected = false
       pg.close if pg && !pg.finished?
     end
 
     # Notifications read during another command sit in the client already, and
     # the socket will not become readable for them: so drain first, then wait.
+    # @return [Symbol, nil] :reconnect when somebody asked for it
     def receive(pg)
       while (notification = pg.notifies)
         @block.call(notification[:relname], notification[:extra])
       end
       readable, = IO.select([pg.socket_io, @wake], nil, nil, KEEPALIVE)
-      if readable.nil?
-        pg.exec("SELECT 1")
-      elsif !@stopping
-        pg.consume_input
-      end
+      return pg.exec("SELECT 1") && nil if readable.nil?
+      return if @stopping
+      return @wake.read_nonblock(64, exception: false) && :reconnect if readable.include?(@wake)
+
+      pg.consume_input && nil
     end
   end
 end

@@ -5,24 +5,24 @@ require "logger"
 require "time"
 
 module TaskerCore
-  # A message and its fields as one line, `message key=value` or JSON.
+  # A message and its fields as one line: text for people (`message key=value`),
+  # logfmt or JSON for machines.
   #
   # @api private
   class Log
     LEVELS = %w[debug info warn error fatal].freeze
-    FORMATS = %w[text json].freeze
+    FORMATS = %w[text logfmt json].freeze
 
     # @param io [IO]
     # @return [Log]
     def self.open(io, level: "info", format: "text")
       logger = Logger.new(io, level: level)
-      if format == "json"
-        logger.formatter = ->(_severity, _time, _program, line) { "#{line}\n" }
-      else
-        logger.formatter = lambda do |severity, time, _program, line|
-          "#{time.utc.iso8601(3)} #{severity.ljust(5)} #{line}\n"
+      logger.formatter =
+        if format == "text"
+          ->(severity, time, _program, line) { "#{time.utc.iso8601(3)} #{severity.ljust(5)} #{line}\n" }
+        else
+          ->(_severity, _time, _program, line) { "#{line}\n" }
         end
-      end
       new(logger, format: format)
     end
 
@@ -43,12 +43,15 @@ module TaskerCore
 
     def line(level, message, fields)
       fields = fields.compact.transform_values { |value| plain(value) }
-      return JSON.generate({ time: Time.now.utc.iso8601(3), level: level, message: message, **fields }) if json?
+      return [message, *pairs(fields)].join(" ") if @format == "text"
 
-      [message, *fields.map { |key, value| "#{key}=#{text(value)}" }].join(" ")
+      head = { time: Time.now.utc.iso8601(3), level: level }
+      return JSON.generate({ **head, message: message, **fields }) if @format == "json"
+
+      pairs({ **head, msg: message, **fields }).join(" ")
     end
 
-    def json? = @format == "json"
+    def pairs(fields) = fields.map { |key, value| "#{key}=#{text(value)}" }
 
     def plain(value)
       case value

@@ -6,6 +6,10 @@ module TaskerCore
     # One template with a handler for each of its steps. All handlers are built
     # here, once, and everything that is wrong with them is reported at once.
     class Base
+      # Names of steps made at run time.
+      INSTANCE = /\A(.+?)(?:\[\d+\]|_\d+)\z/m
+      private_constant :INSTANCE
+
       # @return [Template]
       attr_reader :template
       # @return [Hash{String => Object}] handlers by step name, frozen
@@ -21,12 +25,24 @@ module TaskerCore
       # @raise [HandlerNotFound] listing every class that is missing or unusable
       def initialize(config_path: nil, config: nil, env: Template.default_env, handlers: {}, blocks: {})
         @template = template_from(config_path, config, env)
-        @methods = @template.steps.to_h { |step| [step.name, (step.handler_method || :process).to_sym] }.freeze
+        @steps = @template.steps.select(&:for_worker?)
+        @methods = @steps.to_h { |step| [step.name, (step.handler_method || :process).to_sym] }.freeze
         @step_handlers = build_handlers(handlers.transform_keys(&:to_s), blocks.transform_keys(&:to_s)).freeze
       end
 
       # @return the handler, or nil
       def get_step_handler_from_name(name) = step_handlers[name.to_s]
+
+      # Instances of maps are named STEP[0], those of batch workers STEP_001; only instances have inputs.
+      #
+      # @param name [String] of a step
+      # @param inputs [Object, nil] what it was given at run time
+      # @return [String, nil] the name in the template of what this is a step of
+      def definition_name(name, inputs = nil)
+        return name if step_handlers.key?(name)
+
+        name[INSTANCE, 1].then { |base| base if step_handlers.key?(base) } unless inputs.nil?
+      end
 
       # Runs one step.
       # @param task [Task]
@@ -34,10 +50,11 @@ module TaskerCore
       # @param step [Step]
       # @return the results
       def process_step_with_handler(task, sequence, step)
-        handler = get_step_handler_from_name(step.name)
-        raise HandlerNotFound, "#{template.full_name} has no step #{step.name}" unless handler
+        name = definition_name(step.name, step.inputs)
+        raise HandlerNotFound, "#{template.full_name} has no step #{step.name}" unless name
 
-        output = handler.public_send(@methods.fetch(step.name), task, sequence, step)
+        handler = step_handlers.fetch(name)
+        output = handler.public_send(@methods.fetch(name), task, sequence, step)
         return output if step.completed? || !handler.respond_to?(:process_results)
 
         handler.process_results(step, output, nil)
@@ -116,7 +133,7 @@ module TaskerCore
 
       def build_handlers(handlers, blocks)
         faults = unknown_steps(handlers)
-        built = template.steps.each_with_object({}) do |step, result|
+        built = @steps.each_with_object({}) do |step, result|
           given = handlers.fetch(step.name) { step.handler_class ? nil : blocks[step.name] }
           handler = given ? HandlerFactory.adopt(given, step) : HandlerFactory.build(step)
           HandlerFactory.check(handler, @methods.fetch(step.name))
@@ -130,7 +147,7 @@ module TaskerCore
       end
 
       def unknown_steps(handlers)
-        (handlers.keys - @methods.keys).map { |name| "step #{name}: not in the template" }
+        (handlers.keys - @methods.keys).map { |name| "step #{name}: no step of the template that a worker runs" }
       end
     end
   end

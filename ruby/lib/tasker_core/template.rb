@@ -7,7 +7,14 @@ module TaskerCore
   # in. Nothing else is changed or checked here: the extension validates.
   class Template
     # What the client needs to know of a step in order to build its handler.
-    StepDefinition = Value.define(:name, :handler_class, :handler_config, :handler_method, :handler_resolver)
+    StepDefinition = Value.define(:name, :handler_class, :handler_config, :handler_method, :handler_resolver,
+                                  :for_worker) do
+      # @return [Boolean] false for what the extension does itself: waits, sub-workflows, SQL
+      def for_worker? = for_worker
+    end
+    # Keys of steps that no worker takes.
+    WITHOUT_WORKER = %w[wait_for_signal workflow].freeze
+    private_constant :WITHOUT_WORKER
 
     # @return [Hash] the frozen definition, as it goes to the extension
     attr_reader :definition
@@ -97,7 +104,8 @@ module TaskerCore
           handler_class: handler["callable"] || step["handler_class"],
           handler_config: handler["initialization"] || step["handler_config"] || {},
           handler_method: handler["method"],
-          handler_resolver: handler["resolver"]
+          handler_resolver: handler["resolver"],
+          for_worker: !handler.key?("sql") && WITHOUT_WORKER.none? { |key| step.key?(key) }
         )
       end
     end

@@ -245,14 +245,14 @@ module TaskerCore
     extend Forwardable
 
     def_delegators :@claim, :workflow_step_id, :task_id, :attempt, :max_attempts, :handler_class,
-                   :handler_config, :inputs, :checkpoint, :timeout_seconds, :lease_expires_at, :queue
+                   :handler_config, :inputs, :timeout_seconds, :lease_expires_at, :queue
     def_delegator :@claim, :step_name, :name
 
     # @param claim [Claim]
-    # @param unit [StepTransaction, nil] what {#transaction} runs in
-    def initialize(claim, unit = nil)
+    # @param attempt [Worker::Attempt, nil] what makes the methods work that need a worker
+    def initialize(claim, attempt = nil)
       @claim = claim
-      @unit = unit
+      @attempt = attempt
       freeze
     end
 
@@ -266,15 +266,56 @@ module TaskerCore
     # @yieldparam connection [PG::Connection] write through this one only
     # @return the block's value
     # @raise [LeaseLost] when another worker may have the step; nothing is stored
-    def transaction(&block)
-      raise Error, "step.transaction is only possible inside a worker" unless @unit
+    # @raise [TransactionAborted] when the block left no transaction to complete the step in
+    # @raise [ConnectionError] when nothing of it was stored
+    def transaction(&block) = in_worker(:transaction).transaction(&block)
 
-      @unit.run(&block)
+    # Inside the block of {#transaction}: ends the block and fails the step. What
+    # the block wrote until then and the failure commit together; then the error
+    # is raised from {#transaction}.
+    #
+    # @param error [Exception] as if it had been raised: {PermanentError} is not tried again
+    def fail!(error) = in_worker(:fail!).fail!(error)
+
+    # Without an argument: how far the step has come. With one: stores that, at
+    # once, or with the transaction inside the block of {#transaction}. With a
+    # block: runs it in a transaction of its own and stores its value together
+    # with its writes. Whoever claims the step next starts from there.
+    #
+    # @param data [Object] any JSON value
+    # @yieldparam connection [PG::Connection]
+    # @return the last checkpoint
+    # @raise [LeaseLost] when another worker may have the step; nothing is stored
+    def checkpoint(*data, &block)
+      raise ArgumentError, "checkpoint takes one value or a block" if data.size > 1 || (block && data.any?)
+      return @attempt ? @attempt.checkpoint : @claim.checkpoint if data.empty? && block.nil?
+
+      in_worker(:checkpoint).save_checkpoint(*data, &block)
     end
 
+    # Stores a checkpoint and gives the step back, to go on from there in another
+    # claim; no attempt is counted. Ends the handler. Inside the block of
+    # {#transaction} its writes and the checkpoint commit together.
+    #
+    # @param data [Object] any JSON value
+    # @raise [LeaseLost]
+    def yield!(data) = in_worker(:yield!).yield!(data)
+
     # @return [Boolean] whether {#transaction} has completed the step
-    def completed? = @unit&.completed? || false
+    def completed? = @attempt&.completed? || false
+
+    # @return [Boolean] whether this claim is known not to be held any more, so that going on is in vain
+    def lost? = @attempt&.lost? || false
+
+    # @return [Boolean] whether the worker is being stopped: a long handler had better {#yield!}
+    def worker_stopping? = @attempt&.stopping? || false
 
     def inspect = "#<#{self.class.name} #{workflow_step_id} #{name} attempt #{attempt}/#{max_attempts}>"
+
+    private
+
+    def in_worker(method)
+      @attempt || raise(Error, "step.#{method} is only possible inside a worker")
+    end
   end
 end

@@ -10,7 +10,7 @@ class WorkerTest < DatabaseTest
   end
 
   def teardown
-    @workers&.each { |worker, thread| worker.halt && thread.join(10) }
+    @workers&.each { |worker, thread| worker.halt && thread.join(60) }
     super
   end
 
@@ -47,7 +47,7 @@ class WorkerTest < DatabaseTest
     await_end(task_id)
   end
 
-  def await_end(task_id, seconds = 15)
+  def await_end(task_id, seconds = 90)
     eventually(seconds, "task #{task_id} is not over:\n#{step_states(task_id)}\n#{@out.string}") do
       %w[complete error cancelled].include?(task_state(task_id))
     end

@@ -30,6 +30,7 @@ class RunnerTest < UnitTest
   def setup
     @out = StringIO.new
     @bell = TaskerCore::Worker::Bell.new(60)
+    @metrics = TaskerCore::Worker::Metrics.new
   end
 
   def run_step(claimed = claim, answer: nil, lease: 60, &handler)
@@ -38,9 +39,16 @@ class RunnerTest < UnitTest
     leases = TaskerCore::Worker::Leases.new
     leases.add([claimed], lease)
     connection = FakeConnection.new(&answer)
-    TaskerCore::Worker::Runner.new(connection: connection, registry: registry, leases: leases, worker_id: "w",
-                                   lease_seconds: 60, log: TaskerCore::Log.open(@out), bell: @bell).run(claimed)
-    connection.calls
+    outbox = TaskerCore::Worker::Outbox.new(@bell).tap(&:close)
+    TaskerCore::Worker::Runner.new(connection: connection, registry: registry, leases: leases, outbox: outbox,
+                                   worker_id: "w", lease_seconds: 60, metrics: @metrics,
+                                   log: TaskerCore::Log.open(@out), bell: @bell, executor: @executor).run(claimed)
+    connection.calls.map { |function, arguments| [function, plain(arguments)] }
+  end
+
+  # Results travel as JSON that was made once.
+  def plain(arguments)
+    arguments.transform_values { |value| value.respond_to?(:batchable?) ? JSON.parse(value.text) : value }
   end
 
   def only_call(calls)

@@ -112,7 +112,7 @@ class TaskHandlerTest < UnitTest
       "f" => "TaskHandlerTest::Unbuildable cannot be built: RuntimeError: no key",
       "g" => "handler.resolver custom is not known to this client",
       "h" => "TaskHandlerTest::Counting has no public method prozess(task, sequence, step)",
-      "z" => "not in the template" }.each do |step, text|
+      "z" => "no step of the template that a worker runs" }.each do |step, text|
       assert(lines.any? { |line| line.start_with?("step #{step}: #{text}") }, "#{step} in #{error.message}")
     end
   end
@@ -126,6 +126,34 @@ class TaskHandlerTest < UnitTest
       assert_raises(TaskerCore::TemplateError) { TaskerCore::TaskHandler::Base.new(config_path: directory) }
     end
     assert_raises(ArgumentError) { TaskerCore::TaskHandler::Base.new }
+  end
+
+  def test_instances_run_with_the_handler_of_their_step
+    handler = TaskerCore::TaskHandler::Base.new(
+      config: template("a" => { "callable" => Counting.name }, "a_2024" => { "callable" => WithoutConfig.name,
+                                                                             "method" => "check" })
+    )
+    { ["a[0]", {}] => "a", ["a_001", { "cursor" => {} }] => "a", ["a_2024", nil] => "a_2024",
+      ["a_2024[7]", 1] => "a_2024", ["a[0]", nil] => nil, ["b[0]", 1] => nil, ["a", nil] => "a" }
+      .each do |(name, inputs), expected|
+        expected.nil? ? assert_nil(handler.definition_name(name, inputs), name) : assert_equal(expected, handler.definition_name(name, inputs))
+      end
+    claimed = claim(step_name: "a_2024[7]", inputs: { "index" => 7 })
+    assert_equal "a_2024[7]", handler.process_step_with_handler(nil, nil, TaskerCore::Step.new(claimed))
+  end
+
+  def test_steps_that_no_worker_runs_need_no_handler
+    steps = [{ "name" => "wait", "wait_for_signal" => { "name" => "go" } },
+             { "name" => "child", "workflow" => { "name" => "y" } },
+             { "name" => "insert", "handler" => { "sql" => "app.insert" } },
+             { "name" => "work", "handler" => { "callable" => Counting.name } }]
+    config = { "name" => "x", "namespace" => "test", "steps" => steps }
+    handler = TaskerCore::TaskHandler::Base.new(config: config)
+    assert_equal ["work"], handler.step_handlers.keys
+    error = assert_raises(TaskerCore::HandlerNotFound) do
+      TaskerCore::TaskHandler::Base.new(config: config, handlers: { "wait" => Functions })
+    end
+    assert_match(/step wait: no step of the template that a worker runs/, error.message)
   end
 
   def test_the_base_process_must_be_defined

@@ -13,6 +13,13 @@ module TaskerCore
 
       module_function
 
+      # @return [Failure]
+      # @raise [LeaseLost]
+      def deliver(client, claim, error)
+        client.fail_step(workflow_step_id: claim.workflow_step_id, claim_token: claim.claim_token, error: of(error),
+                         retryable: retryable?(error), retry_after_seconds: retry_after(error))
+      end
+
       # @return [Hash]
       def of(error)
         {

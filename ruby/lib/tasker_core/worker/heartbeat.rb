@@ -6,12 +6,13 @@ module TaskerCore
     #
     # @api private
     class Heartbeat
-      def initialize(connection:, worker_id:, lease_seconds:, leases:, log:)
+      def initialize(connection:, worker_id:, lease_seconds:, leases:, metrics:, log:)
         @client = Client.new(connection)
         @worker_id = worker_id
         @lease_seconds = lease_seconds
         @interval = lease_seconds / 4.0
         @leases = leases
+        @metrics = metrics
         @log = log
         @bell = Bell.new(Float::INFINITY)
         @stopping = false
@@ -21,6 +22,9 @@ module TaskerCore
       def run
         beat until wait_for_stop
       end
+
+      # @return [Boolean] whether the last heartbeat failed
+      def failing? = @failing
 
       def stop
         @stopping = true
@@ -44,18 +48,15 @@ module TaskerCore
         @log.info("heartbeat works again") if @failing
         @failing = false
       rescue DatabaseError => e
+        @metrics.add(:heartbeat_errors)
         @log.error("heartbeat failed, trying on", error: "#{e.class}: #{e.explanation}") unless @failing
         @failing = true
       end
 
       # The handler is left to run: it cannot be stopped safely, and what it
-      # sends will be refused.
-      def report_lost(ids)
-        return if ids.empty?
-
-        @leases.claims.each do |claim|
-          next unless ids.include?(claim.workflow_step_id)
-
+      # sends will be refused. It may ask {Step#lost?} itself.
+      def report_lost(claims)
+        claims.each do |claim|
           @log.warn("lease lost while the handler runs", task: claim.full_task_name, step: claim.step_name,
                                                          workflow_step_id: claim.workflow_step_id)
         end

@@ -1,0 +1,112 @@
+# frozen_string_literal: true
+
+module TaskerCore
+  class Worker
+    # What this worker has done, counted; rendered in Prometheus' text format.
+    # Series are bounded by the templates of this process.
+    #
+    # @api private
+    class Metrics
+      CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+      # Seconds; upper bounds of the buckets of handler times.
+      BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0].freeze
+
+      COUNTERS = {
+        steps_claimed: "Steps claimed.",
+        claim_calls: "Calls that claimed, or found nothing to claim.",
+        claim_errors: "Calls to claim that failed.",
+        heartbeat_errors: "Heartbeats that failed.",
+        results_batched: "Results handed over together with the next claim.",
+        results_alone: "Results handed over by a call of their own."
+      }.freeze
+
+      Histogram = Struct.new(:counts, :sum, :count)
+      private_constant :Histogram
+
+      def initialize
+        @mutex = Mutex.new
+        @counters = COUNTERS.transform_values { 0 }
+        @outcomes = Hash.new(0)
+        @durations = {}
+      end
+
+      # @param name [Symbol] of {COUNTERS}
+      def add(name, amount = 1)
+        @mutex.synchronize { @counters[name] += amount }
+      end
+
+      # @return [Integer] value of a counter
+      def value(name) = @mutex.synchronize { @counters.fetch(name) }
+
+      # @param outcome [String] completed, failed, lease_lost, released, yielded, unreported
+      # @param seconds [Float] from the handler's start to its report
+      # @param task [String] 'namespace/name'
+      # @param step [String] its name in the template, so that instances do not multiply the series
+      def step_ended(task, step, outcome, seconds)
+        @mutex.synchronize do
+          @outcomes[[task, step, outcome]] += 1
+          observe(@durations[[task, step]] ||= Histogram.new(Array.new(BUCKETS.size, 0), 0.0, 0), seconds)
+        end
+      end
+
+      # @return [Hash{String => Integer}] steps by outcome
+      def outcomes
+        @mutex.synchronize do
+          @outcomes.each_with_object(Hash.new(0)) { |(labels, count), sums| sums[labels.last] += count }
+        end
+      end
+
+      # @param gauges [Hash{String => Array(String, Numeric)}] help, value and perhaps labels by name
+      # @return [String]
+      def render(gauges)
+        @mutex.synchronize do
+          [*gauges.map do |name, (help, value, labels)|
+             family("tasker_worker_#{name}", "gauge", help, [[labels ? braces(labels) : "", value]])
+           end,
+           *@counters.map do |name, value|
+             family("tasker_worker_#{name}_total", "counter", COUNTERS.fetch(name), [["", value]])
+           end,
+           family("tasker_worker_steps_total", "counter", "Steps that ended in this worker, by outcome.",
+                  @outcomes.map { |labels, count| [braces(%i[task step outcome].zip(labels)), count] }),
+           durations].join
+        end
+      end
+
+      private
+
+      def observe(histogram, seconds)
+        index = BUCKETS.find_index { |bound| seconds <= bound }
+        histogram.counts[index] += 1 if index
+        histogram.sum += seconds
+        histogram.count += 1
+      end
+
+      def durations
+        name = "tasker_worker_step_duration_seconds"
+        lines = @durations.flat_map do |(task, step), histogram|
+          labels = { task: task, step: step }
+          seen = 0
+          buckets = BUCKETS.zip(histogram.counts).map do |bound, count|
+            ["_bucket#{braces(labels.merge(le: bound.to_s))}", seen += count]
+          end
+          [*buckets, ["_bucket#{braces(labels.merge(le: "+Inf"))}", histogram.count],
+           ["_sum#{braces(labels)}", histogram.sum.round(6)], ["_count#{braces(labels)}", histogram.count]]
+        end
+        family(name, "histogram", "Time from a handler's start to its report.", lines)
+      end
+
+      def family(name, type, help, samples)
+        ["# HELP #{name} #{help}\n# TYPE #{name} #{type}\n",
+         *samples.map { |suffix, value| "#{name}#{suffix} #{value}\n" }].join
+      end
+
+      def braces(labels)
+        "{#{labels.map { |name, value| "#{name}=\"#{escape(value)}\"" }.join(",")}}"
+      end
+
+      def escape(value)
+        Codec.printable(value.to_s).gsub(/[\\"\n]/, "\\" => "\\\\", '"' => '\\"', "\n" => '\\n')
+      end
+    end
+  end
+end
