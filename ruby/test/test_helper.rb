@@ -167,8 +167,11 @@ class DatabaseTest < Minitest::Test
                      [task_id.to_s, name.to_s]).first.fetch(:last_error)
   end
 
+  # Ends a session, and waits for its end: what it has to say is on its way then.
   def terminate(pid)
-    another_connection.query("SELECT pg_terminate_backend($1::int)", [pid.to_s])
+    observer = another_connection
+    observer.query("SELECT pg_terminate_backend($1::int)", [pid.to_s])
+    eventually { observer.query("SELECT 1 AS one FROM pg_stat_activity WHERE pid = $1::int", [pid.to_s]).empty? }
   end
 
   # A table for handlers to write into.
