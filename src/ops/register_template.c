@@ -40,8 +40,12 @@ tc_register_template(const struct varlena *json, TcRegistration *registration)
 {
 	TcDefinition definition;
 	TcInsertVerdict verdict;
+	MemoryContext old = MemoryContextSwitchTo(tc_session_caller_context());
 
+	/* its names and warnings are handed back after the bracket */
 	parse(json, tc_session_caller(), &definition);
+	MemoryContextSwitchTo(old);
+
 	tc_limit_template(definition.template);
 	tc_scope_require_namespace(definition.template->namespace_name);
 	verdict = tc_template_insert(definition.template, definition.normal_form, definition.hash,
