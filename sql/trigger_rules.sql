@@ -209,3 +209,11 @@ WHERE s.task_id = :t AND s.step_no > 2 AND e.reason NOT IN ('no_live_worker', 'q
 SELECT pg_temp.run(:t);
 SELECT state, failed_steps FROM tasker.tasks WHERE task_id = :t;
 SELECT * FROM tasker.verify_task(:t);
+
+-- in one call: a place kept by a step that a person resolved, beside a child that runs whatever happened
+SELECT task_id AS t FROM tasker.create_task_from_definition('{"name": "places", "namespace": "rules", "steps": [{"name": "a"}, {"name": "b"},
+	{"name": "kept", "depends_on": ["a"]}, {"name": "done", "trigger_rule": "all_done", "depends_on": ["b"]}]}') \gset
+SELECT task_state FROM tasker.resolve_step(:t * 1000000::bigint + 3, '1');
+SELECT array_agg(workflow_step_id) AS ids, array_agg(claim_token) AS tokens FROM tasker.claim_steps('w', 2, task_id => :t) \gset
+SELECT sum(steps_ready), array_agg(DISTINCT status) FROM tasker.complete_steps(:'ids', :'tokens', '{1,2}');
+SELECT * FROM tasker.verify_task(:t);

@@ -302,7 +302,7 @@ settle_single(Cascade *cascade, Affected *task, int32 node)
 	row = tc_child_row(task->ended, node);
 	if (tc_may_run_already(&task->template->steps[node]))
 		tc_step_histories(&row.key, 1, &history);
-	if (history.ended)
+	if (history.begun)
 		return;
 	row.attempt_no = history.attempt_no;
 	if (start(cascade, task, &row))

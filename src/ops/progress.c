@@ -212,16 +212,16 @@ count_down_joins(const Children *children, TcEnded *ended)
  * was reset, and has ended once more: its history tells.
  */
 static void
-recall_histories(TcQueueRow *rows, const bool *may_run, int n, bool *ended)
+recall_histories(TcQueueRow *rows, int n, bool *begun)
 {
-	TcStepKey  *keys = palloc(sizeof(TcStepKey) * Max(n, 1));
-	TcStepHistory *histories = palloc(sizeof(TcStepHistory) * Max(n, 1));
+	TcStepKey  *keys = palloc(sizeof(TcStepKey) * n);
+	TcStepHistory *histories = palloc(sizeof(TcStepHistory) * n);
 	int			nkeys = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		ended[i] = false;
-		if (may_run[i])
+		begun[i] = tc_may_run_already(&tc_template_of_lane(rows[i].lane_id)->steps[rows[i].key.step_no - 1]);
+		if (begun[i])
 			keys[nkeys++] = rows[i].key;
 	}
 	if (nkeys == 0)
@@ -229,9 +229,9 @@ recall_histories(TcQueueRow *rows, const bool *may_run, int n, bool *ended)
 	tc_step_histories(keys, nkeys, histories);
 	for (int i = 0, k = 0; i < n; i++)
 	{
-		if (!may_run[i])
+		if (!begun[i])
 			continue;
-		ended[i] = histories[k].ended;
+		begun[i] = histories[k].begun;
 		rows[i].attempt_no = histories[k++].attempt_no;
 	}
 }
@@ -239,25 +239,20 @@ recall_histories(TcQueueRow *rows, const bool *may_run, int n, bool *ended)
 void
 tc_insert_children(TcQueueRow *rows, int n, bool *inserted)
 {
-	bool	   *may_run = palloc(sizeof(bool) * n);
-	bool	   *ended = palloc(sizeof(bool) * n);
+	bool	   *begun = palloc(sizeof(bool) * n);
 	TcQueueRow *fresh = palloc(sizeof(TcQueueRow) * n);
 	bool	   *fresh_inserted = palloc(sizeof(bool) * n);
 	int			nfresh = 0;
 
-	for (int i = 0; i < n; i++)
-		may_run[i] = tc_may_run_already(&tc_template_of_lane(rows[i].lane_id)->steps[rows[i].key.step_no - 1]);
-	recall_histories(rows, may_run, n, ended);
+	recall_histories(rows, n, begun);
 	for (int i = 0; i < n; i++)
 	{
-		if (ended[i])
-			continue;
-		may_run[nfresh] = may_run[i];
-		fresh[nfresh++] = rows[i];
+		if (!begun[i])
+			fresh[nfresh++] = rows[i];
 	}
-	tc_queue_insert_children(fresh, may_run, nfresh, fresh_inserted);
+	tc_queue_insert_children(fresh, nfresh, fresh_inserted);
 	for (int i = 0, f = 0; i < n; i++)
-		inserted[i] = !ended[i] && fresh_inserted[f++];
+		inserted[i] = !begun[i] && fresh_inserted[f++];
 }
 
 /* Parents are sorted, but the children of one may lie among those of the next. */

@@ -374,7 +374,7 @@ tc_queue_insert(const TcQueueRow *rows, int n)
 }
 
 void
-tc_queue_insert_children(const TcQueueRow *rows, const bool *may_run, int n, bool *inserted)
+tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 {
 	TcStepKey  *keys;
 	TcQueueRow *there;
@@ -392,7 +392,7 @@ tc_queue_insert_children(const TcQueueRow *rows, const bool *may_run, int n, boo
 	{
 		if (tc_step_key_compare(&there[t], &keys[i]) != 0)
 			continue;
-		if (there[t++].phase != TC_PHASE_ENDED && !may_run[i])
+		if (there[t++].phase != TC_PHASE_ENDED)
 			continue;
 		inserted[i] = false;
 		missing--;
@@ -1060,7 +1060,9 @@ static TcPlan plan_histories = {
 	"  (SELECT m.after_attempt_no, m.move_id, m.to_state FROM tasker.step_moves m"
 	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1"
 	"   ORDER BY m.move_id DESC LIMIT 1)) h"
-	"  ORDER BY h.attempt_no DESC, h.move_id DESC LIMIT 1)"
+	"  ORDER BY h.attempt_no DESC, h.move_id DESC LIMIT 1),"
+	" (SELECT true FROM tasker.step_queue q"
+	"  WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1) IS NOT NULL"
 	" FROM unnest($2::bigint[], $3::int[]) WITH ORDINALITY AS i(task_id, step_no, ord) ORDER BY i.ord",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -1091,7 +1093,7 @@ tc_step_histories(const TcStepKey *keys, int n, TcStepHistory *histories)
 				elog(ERROR, "unknown step state in the history of task " INT64_FORMAT,
 					 keys[start + i].task_id);
 			histories[start + i].attempt_no = tc_row_int32(i, 1);
-			histories[start + i].ended = tc_step_state_is_ended(state);
+			histories[start + i].begun = tc_row_bool(i, 3) || tc_step_state_is_ended(state);
 		}
 	}
 }

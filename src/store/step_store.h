@@ -89,11 +89,9 @@ extern void tc_queue_insert(const TcQueueRow *rows, int n);
 
 /*
  * Rows for children whose one parent ended.  A child that people ended before
- * keeps its row, and one that its rule let run already may have any (may_run):
- * inserted[i] tells which rows are new.
+ * keeps its row: inserted[i] tells which rows are new.
  */
-extern void tc_queue_insert_children(const TcQueueRow *rows, const bool *may_run, int n,
-									 bool *inserted);
+extern void tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted);
 
 /* Ends claims with results: the rows leave the queue, the attempts enter the history. */
 extern void tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n);
@@ -187,11 +185,11 @@ extern void tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpo
 /* Takes every row of a task out of the claims' reach, or back into it. */
 extern void tc_queue_set_paused(int64 task_id, bool paused);
 
-/* What the history says about a step that has no row. */
+/* What there is of a step that may have run before. */
 typedef struct TcStepHistory
 {
 	int32		attempt_no;		/* attempts that ended, ever */
-	bool		ended;			/* it led to a state that it does not leave by itself */
+	bool		begun;			/* it has a row, or ended in a state that it does not leave by itself */
 } TcStepHistory;
 
 extern void tc_step_histories(const TcStepKey *keys, int n, TcStepHistory *histories);
