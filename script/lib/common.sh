@@ -65,6 +65,6 @@ leave() {
 copy_source() {
   mkdir "$WORK/src"
   tar -C "$ROOT" --exclude-vcs --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
-    --exclude='./results' --exclude='./output_iso' --exclude='./tests/unit/build' -cf - . |
+    --exclude='./results' --exclude='./output_iso' --exclude='./tests/unit/build' --exclude='./tests/fuzz/build' -cf - . |
     tar -C "$WORK/src" --no-same-owner -xf -
 }

@@ -157,6 +157,9 @@ treat(void *arg)
 	/* it was found without a lock: look again, now that nobody can change it */
 	if (!hold(stale, &held) || tc_stale_find(&stale->task_id, 1, true, 1, &again) != 1)
 		return false;
+	/* its time ran out between the two looks: its steps are not held, the next round ends it */
+	if (again->ends && !stale->ends)
+		return false;
 	*stale = *again;
 	if (stale->ends)
 		end_in_error(&held, stale);

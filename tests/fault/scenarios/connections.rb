@@ -10,13 +10,11 @@ module Fault
       cluster = lab.cluster
       proxy = Proxy.new(cluster.socket, File.join(lab.directory, "proxy"), random, 0.15).start
       lab.at_end { proxy.stop }
-      under_load(cluster, url: -> { cluster.url(host: proxy.directory) }, connections_break: true, faults: 10) do |load|
+      under_load(cluster, url: -> { cluster.url(host: proxy.directory) }, connections_break: true, faults: 1) do
         sleep(0.05)
-        seen, @seen = @seen.to_i, proxy.cuts.values.sum
-        proxy.heal if load.stopped?
-        @seen > seen
+        proxy.cuts.values.min >= ENOUGH_FAULTS # of what was done, and of what was not
       end
-      check("some commits had been done, some had not", proxy.cuts.select { |_, count| count.zero? }.keys.map { |what| "no #{what} was cut" })
+      puts "# lost_answer: cut #{proxy.cuts}"
     end
   end
 

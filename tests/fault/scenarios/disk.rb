@@ -39,8 +39,8 @@ module Fault
     # Nothing is left; then the server writes, until a table cannot grow, or until there is no room for
     # WAL and it crashes.
     def fill_and_free(cluster)
-      fill
       crashes = cluster.log.scan("PANIC").size
+      fill # the load may be what crashes it
       if @rounds.odd? then Fault.wait_until("a table cannot grow") { refused?(cluster, GROW) }
       else Fault.wait_until("the server crashes") { refused?(cluster, WRITE_WAL) && cluster.log.scan("PANIC").size > crashes }
       end
@@ -48,8 +48,17 @@ module Fault
       @rounds += 1
     ensure
       FileUtils.rm_f(@ballast)
-      cluster.start(fail_quietly: true) unless alive?(cluster)
-      cluster.admin.close
+      revive(cluster)
+    end
+
+    # It may restart by itself, or be about to find that it cannot.
+    def revive(cluster)
+      Fault.wait_until("the server is back") do
+        cluster.start(fail_quietly: true) unless alive?(cluster)
+        PG.connect(cluster.url).close || true
+      rescue PG::ConnectionBad
+        nil
+      end
     end
 
     def fill

@@ -38,6 +38,7 @@ module Fault
         "every acknowledged task is there, once" => lost_tasks,
         "results and the application's writes belong together" => parted_effects,
         "every task ended" => unended,
+        "a reader of events missed none and heard none twice" => misheard,
         "verify_all() finds nothing" => lines("SELECT * FROM tasker.verify_all(NULL)")
       }
     end
@@ -85,6 +86,37 @@ module Fault
         UNION ALL
         SELECT 'step', step_id, 'took effect ' || count(*) || ' times' FROM effects GROUP BY step_id HAVING count(*) > 1
       SQL
+    end
+
+    # Whoever begins now reads what the reader has read, and the reader goes on with what is left.
+    def misheard
+      settle
+      all = read(nil)
+      heard = @ledger.events
+      return ["event #{heard.size} of #{heard.size} and #{all.size}: #{difference(heard, all)}"] if all.first(heard.size) != heard
+
+      read(heard.last&.first) == all.drop(heard.size) ? [] : ["after #{heard.last} it would hear something else than #{all.drop(heard.size).first(3)}"]
+    end
+
+    def difference(heard, all)
+      heard.zip(all).find { |one, other| one != other }
+    end
+
+    # Until nothing that runs holds events back.
+    def settle
+      target = @connection.exec("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").getvalue(0, 0).to_i
+      Fault.wait_until("events are not held back") { @connection.exec("SELECT xmin::text::bigint FROM tasker.events_lag()").getvalue(0, 0).to_i >= target }
+    end
+
+    def read(cursor)
+      events = []
+      loop do
+        more = @connection.exec_params(EventReader::EVENTS, [cursor]).values
+        return events if more.empty?
+
+        events.concat(more)
+        cursor = more.last.first
+      end
     end
 
     # Tasks that were changed by hand may end otherwise than by being complete.

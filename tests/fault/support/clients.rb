@@ -146,6 +146,29 @@ module Fault
     def acknowledge(items) = @ledger.completed(items.map { |claim, value| [claim.step_id, claim.token, value] })
   end
 
+  # Reads all events, and goes on from its cursor whatever breaks.
+  class EventReader < Session
+    EVENTS = "SELECT cursor, name || ' ' || coalesce(workflow_step_id, task_id, 0) FROM tasker.read_events($1, 1000)"
+    BREATH = 0.1
+
+    def run
+      until @load.finished?
+        attempt(:read_events) { read }
+        sleep(BREATH * @load.pace)
+      end
+    end
+
+    private
+
+    def read
+      events = query(EVENTS, @cursor).values
+      return if events.empty?
+
+      @ledger.heard(events)
+      @cursor = events.last.first
+    end
+  end
+
   # Changes tasks by hand, and runs maintenance.
   class Operator < Session
     TASK_MOVES = { pause: "pause_task($1)", resume: "resume_task($1)", cancel: "cancel_task($1)", retry: "retry_task($1)" }.freeze

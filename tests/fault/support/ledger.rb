@@ -8,6 +8,8 @@ module Fault
     attr_reader :results
     # @return [Hash{String => Integer}] idempotency key => task id
     attr_reader :tasks
+    # @return [Array<Array>] cursor and event, as they were read
+    attr_reader :events
     # @return [Hash{Symbol => Integer}] commits by verb
     attr_reader :done
     # @return [Hash{String => Integer}] what was refused or broke, and may be: "verb SQLSTATE" => times
@@ -22,6 +24,7 @@ module Fault
       @results = []
       @tasks = {}
       @changeable = []
+      @events = []
       @done = Hash.new(0)
       @expected = Hash.new(0)
       @surprises = []
@@ -34,6 +37,7 @@ module Fault
     def next_key(prefix) = @mutex.synchronize { "#{prefix} #{@keys += 1}" }
 
     def completed(results) = @mutex.synchronize { @results.concat(results) }
+    def heard(events) = @mutex.synchronize { @events.concat(events) }
     def did(verb) = @mutex.synchronize { @done[verb] += 1 }
     def expect(what) = @mutex.synchronize { @expected[what] += 1 }
     def surprise(what) = @mutex.synchronize { @surprises << what }

@@ -27,7 +27,7 @@ module Fault
       @connections_break = connections_break
       @settings = settings
       @isolation = isolation
-      @counts = { Producer => producers, StepWorker => workers, Operator => operators }
+      @counts = { Producer => producers, StepWorker => workers, Operator => operators, EventReader => 1 }
       @templates = templates
       @pace = pace
       @leaving = leaving
@@ -79,8 +79,15 @@ module Fault
 
     def worked_off?(connection)
       sleep(0.1)
-      connection.exec("SELECT tasker.resume_task(task_id) FROM tasker.tasks WHERE state IN ('pending', 'in_progress') AND paused_at IS NOT NULL")
+      connection.exec("#{OPEN} AND paused_at IS NOT NULL").column_values(0).each { |task| resume(connection, task) }
       connection.exec("#{OPEN} LIMIT 1").ntuples.zero?
+    end
+
+    # What was claimed before the pause may end meanwhile, and the task with it.
+    def resume(connection, task)
+      connection.exec_params("SELECT tasker.resume_task($1)", [task])
+    rescue PG::Error => error
+      raise unless error.result&.error_field(PG::Result::PG_DIAG_SQLSTATE) == "TC012"
     end
   end
 end

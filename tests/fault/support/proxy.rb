@@ -29,9 +29,6 @@ module Fault
       nil
     end
 
-    # From now on nothing is cut.
-    def heal = @share = 0
-
     def stop
       @thread&.kill
       @listener&.close

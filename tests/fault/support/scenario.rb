@@ -88,6 +88,7 @@ module Fault
       pg = cluster.admin
       load.drain(pg)
       describe(load.ledger, made)
+      load.stop
       check("the fault happened, and work went on", idle(load.ledger, made, faults))
       Checks.new(pg, load.ledger).all.each { |name, findings| check(name, findings) }
     ensure
