@@ -91,6 +91,7 @@ module OrderFulfillment
 
     def submit_all
       client = TaskerCore::Client.new(@options.fetch(:url))
+      client.connection.query("SET ROLE #{WorkerPool::ROLE}")
       shop = Shop.new(client, @run)
       @input.submissions.first(first_half).each { |order| shop.submit(order) }
       @second_half.pop if kill?
@@ -171,7 +172,7 @@ module OrderFulfillment
   def self.options(arguments)
     options = { workers: 3, kill: true, input: File.join(__dir__, "orders.json"), url: ENV.fetch("DATABASE_URL", "") }
     OptionParser.new do |parser|
-      parser.on("--url URL", "database to run in; its user must be allowed to create the extension") { |url| options[:url] = url }
+      parser.on("--url URL", "database to run in; its user must be allowed to create the extension and a role") { |url| options[:url] = url }
       parser.on("--orders N", Integer, "the first N orders of the input") { |n| options[:orders] = n }
       parser.on("--workers N", Integer, "worker processes (3)") { |n| options[:workers] = n }
       parser.on("--no-kill", "kill no worker") { options[:kill] = false }

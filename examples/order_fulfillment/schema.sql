@@ -4,6 +4,18 @@
 CREATE SCHEMA shop;
 COMMENT ON SCHEMA shop IS 'example order_fulfillment of tasker_core';
 
+-- What the application may do, its workers included: take orders and run steps of its own namespace, and use
+-- its own tables. The role of the run itself, which looks at everything, is another.
+DO $$
+BEGIN
+	CREATE ROLE order_fulfillment_app;
+EXCEPTION WHEN duplicate_object THEN
+	NULL;
+END $$;
+SELECT tasker.grant_access('order_fulfillment_app', 'producer', '{fulfillment}'), tasker.grant_access('order_fulfillment_app', 'worker', '{fulfillment}');
+GRANT USAGE ON SCHEMA shop TO order_fulfillment_app;
+ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO order_fulfillment_app;
+
 CREATE TABLE shop.products (
 	sku				text PRIMARY KEY,
 	name			text NOT NULL,

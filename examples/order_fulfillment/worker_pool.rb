@@ -14,6 +14,8 @@ module OrderFulfillment
               else
                 ["tasker"]
               end.freeze
+    # Of schema.sql: what the application may do, and no more.
+    ROLE = "order_fulfillment_app"
     # Short, so that what a killed worker held is soon given to another.
     LEASE_SECONDS = 5
 
@@ -29,7 +31,7 @@ module OrderFulfillment
       @logs ||= Dir.mktmpdir("order_fulfillment")
       count.times do
         log = File.join(@logs, "worker-#{@pids.size + 1}-#{Time.now.to_f}.log")
-        @pids << Process.spawn(*COMMAND, "worker", "--url", @url, "--require", File.join(__dir__, "handlers.rb"),
+        @pids << Process.spawn({ "PGOPTIONS" => "-c role=#{ROLE}" }, *COMMAND, "worker", "--url", @url, "--require", File.join(__dir__, "handlers.rb"),
                                "--lease", LEASE_SECONDS.to_s, "--log-level", "warn", %i[out err] => log)
       end
     end

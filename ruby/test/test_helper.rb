@@ -98,6 +98,9 @@ class DatabaseTest < Minitest::Test
   include TestSupport
 
   URL = ENV["TASKER_TEST_URL"]
+  # What an application with workers needs (docs/security.md), and nothing else: the workers of the tests act as it.
+  APPLICATION_ROLE = "tasker_ruby_test_application"
+  APPLICATION_URL = URL && "#{URL}#{URL.include?("?") ? "&" : "?"}options=-c%20role%3D#{APPLICATION_ROLE}"
 
   class << self
     # Once a run, so that a server without the extension says so clearly.
@@ -106,8 +109,17 @@ class DatabaseTest < Minitest::Test
         connection = TaskerCore::Connection.new(URL)
         connection.query("SET client_min_messages = warning")
         connection.query("CREATE EXTENSION IF NOT EXISTS tasker_core")
+        prepare_application_role(connection)
         connection.close
         true
+      end
+    end
+
+    def prepare_application_role(connection)
+      found = connection.query("SELECT FROM pg_roles WHERE rolname = $1::text", [APPLICATION_ROLE])
+      connection.query("CREATE ROLE #{APPLICATION_ROLE}") if found.empty?
+      %w[producer worker].each do |access|
+        connection.query("SELECT tasker.grant_access($1::regrole, $2::text)", [APPLICATION_ROLE, access])
       end
     end
   end
@@ -177,6 +189,7 @@ class DatabaseTest < Minitest::Test
   # A table for handlers to write into.
   def create_ledger
     connection.query("CREATE TABLE IF NOT EXISTS public.tasker_test_ledger (namespace text, entry text)")
+    connection.query("GRANT SELECT, INSERT ON public.tasker_test_ledger TO #{APPLICATION_ROLE}")
   rescue TaskerCore::DatabaseError => e
     raise unless %w[23505 42P07].include?(e.sqlstate) # another run made it at the same time
   end

@@ -29,7 +29,7 @@ class WorkerTest < DatabaseTest
 
   # @return [TaskerCore::Worker] running
   def start(**options)
-    worker = TaskerCore::Worker.new(connection: URL, registry: @registry, log: TaskerCore::Log.open(@out),
+    worker = TaskerCore::Worker.new(connection: APPLICATION_URL, registry: @registry, log: TaskerCore::Log.open(@out),
                                     **{ concurrency: 2, poll_interval: 0.2, lease: 5 }.merge(options))
     thread = Thread.new { worker.run }
     thread.report_on_exception = false

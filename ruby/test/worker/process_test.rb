@@ -29,7 +29,7 @@ class ProcessTest < DatabaseTest
   end
 
   # @return [Integer] pid
-  def spawn_worker(*options, url: URL)
+  def spawn_worker(*options, url: APPLICATION_URL)
     log = Tempfile.new("worker").tap { |file| @logs << file }
     pid = spawn_command("worker", "--url", url, "-r", APPLICATION, "-c", "2", "-i", "0.2", *options, to: log)
     eventually(90, -> { logs }) { File.read(log.path).include?("worker starts") }
