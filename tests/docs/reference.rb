@@ -14,7 +14,12 @@ CONNECTION = PG.connect(ENV.fetch("TASKER_TEST_URL") { abort "TASKER_TEST_URL na
 FUNCTIONS = <<~SQL
   SELECT p.proname AS name, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
     CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
-    obj_description(p.oid, 'pg_proc') AS comment
+    obj_description(p.oid, 'pg_proc') AS comment,
+    (SELECT CASE WHEN cardinality(f.accesses) = 5 THEN 'any' ELSE array_to_string(f.accesses, ', ') END
+        || CASE f.namespaces WHEN 'by_task' THEN '; tasks of other namespaces are unknown'
+          WHEN 'by_step' THEN '; steps of other namespaces are unknown' WHEN 'by_function' THEN '; in the namespaces granted'
+          WHEN 'all' THEN '; a grant for all namespaces' ELSE '' END
+      FROM tasker.function_access() f WHERE f.function_name = p.proname) AS access
   FROM pg_proc p WHERE p.pronamespace = 'tasker'::regnamespace ORDER BY p.proname, arguments
 SQL
 
@@ -47,7 +52,7 @@ def sentences(comment)
 end
 
 page = +"# SQL reference\n\nMade from the comments in the database by `script/test docs`; see `tests/docs/reference.rb`.\n\n## Functions\n"
-functions.each { |f| page << "\n### #{f["name"]}\n\n```\n#{signature(f)}\n```\n\n#{f["volatility"].capitalize}. #{sentences(f["comment"])}\n" }
+functions.each { |f| page << "\n### #{f["name"]}\n\n```\n#{signature(f)}\n```\n\n#{f["volatility"].capitalize}. #{sentences(f["comment"])}\n\nAccess: #{f["access"]}.\n" }
 %w[view table].each do |kind|
   page << "\n## #{kind.capitalize}s\n"
   relations.select { |r| r["kind"] == kind }.each do |r|
