@@ -138,10 +138,12 @@ SELECT tasker.cancel_task(:t);
 -- delays: from when a step could run; not again for retries; from run_at for roots
 SET tasker_core.clock_offset = 0;
 SELECT created FROM tasker.register_task_template('{"name": "late", "namespace": "conditions_late", "steps": [{"name": "a"}, {"name": "b", "depends_on": ["a"], "delay_seconds": 100, "retry": {"backoff": "none"}},
-	{"name": "c", "depends_on": ["a", "b"], "delay_seconds": 50.5}, {"name": "root", "delay_seconds": 10}, {"name": "conditional", "depends_on": ["a"], "delay_seconds": 30, "when": {"path": "context.x", "op": "missing"}}]}');
+	{"name": "c", "depends_on": ["a", "b"], "delay_seconds": 50.5}, {"name": "root", "delay_seconds": 25}, {"name": "conditional", "depends_on": ["a"], "delay_seconds": 30, "when": {"path": "context.x", "op": "missing"}}]}');
 SELECT task_id AS t FROM tasker.create_task('late', namespace => 'conditions_late') \gset
 SELECT pg_temp.complete(:t), pg_temp.complete(:t);
-SELECT name, ready_for_execution, dependencies_satisfied, round(extract(epoch FROM next_retry_at - clock_timestamp()) / 10) AS tens_of_seconds FROM tasker.get_step_readiness_status(:t) ORDER BY workflow_step_id;
+-- seconds since the task was made (root), or since a ended
+SELECT r.name, ready_for_execution, dependencies_satisfied, round(extract(epoch FROM next_retry_at - CASE r.name WHEN 'root' THEN k.created_at ELSE a.finished_at END), 3) AS seconds
+FROM tasker.get_step_readiness_status(:t) r JOIN tasker.tasks k USING (task_id) JOIN tasker.workflow_steps a ON a.task_id = :t AND a.name = 'a' ORDER BY r.workflow_step_id;
 SELECT reason FROM tasker.explain_step(:t * 1000000::bigint + 2);
 SELECT execution_status, pending_steps, ready_steps FROM tasker.get_task_execution_context(:t);
 SET tasker_core.clock_offset = 40;
@@ -155,5 +157,5 @@ SELECT pg_temp.complete(:t);
 SELECT * FROM tasker.verify_task(:t);
 SET tasker_core.clock_offset = 0;
 SELECT task_id AS t FROM tasker.create_task('late', namespace => 'conditions_late', run_at => clock_timestamp() + interval '1000 s') \gset
-SELECT step_no, round(extract(epoch FROM visible_at - clock_timestamp())) AS seconds FROM tasker.step_queue WHERE task_id = :t AND phase = 'r' ORDER BY step_no;
+SELECT step_no, round(extract(epoch FROM visible_at - run_at), 3) AS seconds_after_run_at FROM tasker.step_queue JOIN tasker.tasks USING (task_id) WHERE task_id = :t AND phase = 'r' ORDER BY step_no;
 RESET tasker_core.clock_offset;
