@@ -1343,9 +1343,10 @@ COMMENT ON VIEW tasker.queue_stats IS 'live steps by namespace and queue; the co
 CREATE VIEW tasker.worker_stats AS
 SELECT w.worker_id, w.role, w.first_seen_at, w.last_seen_at,
 	w.last_seen_at > clock_timestamp() - interval '1 minute' AS live,
-	w.namespaces, w.task_names, w.queues,
-	(SELECT count(*) FROM tasker.step_queue q WHERE q.phase = 'c' AND q.worker_id = w.worker_id) AS claims
-FROM tasker.workers w;
+	w.namespaces, w.task_names, w.queues, coalesce(c.claims, 0) AS claims
+FROM tasker.workers w
+LEFT JOIN (SELECT q.worker_id, count(*) AS claims FROM tasker.step_queue q WHERE q.phase = 'c' GROUP BY q.worker_id) c
+	ON c.worker_id = w.worker_id;
 COMMENT ON VIEW tasker.worker_stats IS 'workers with the filters of their last claim and the number of claims they hold';
 COMMENT ON COLUMN tasker.worker_stats.live IS 'seen in the last minute';
 

@@ -86,7 +86,6 @@ SET tasker_core.max_task_starts_per_minute = 100;
 SET tasker_core.max_pending_tasks = 0;
 SET tasker_core.max_template_steps = 100000;
 SET tasker_core.max_json_depth = 100000;
-SET tasker_core.max_map_width = 999999;
 \set VERBOSITY default
 RESET ROLE;
 RESET tasker_core.max_task_starts_per_minute;

@@ -18,7 +18,6 @@ double		tc_guc_clock_offset = 0.0;
 int			tc_guc_max_payload_kb = 16 * 1024;
 int			tc_guc_max_template_steps = 10000;
 int			tc_guc_max_template_edges = 100000;
-int			tc_guc_max_map_width = 100000;
 int			tc_guc_max_json_depth = 1000;
 int			tc_guc_max_pending_tasks = 0;
 int			tc_guc_max_task_starts_per_minute = 0;
@@ -69,11 +68,6 @@ define_limits(void)
 							"The most dependencies that the steps of a template may have together.",
 							NULL,
 							&tc_guc_max_template_edges, 100000, 0, INT_MAX,
-							PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("tasker_core.max_map_width",
-							"The most instances that one step may be expanded into.",
-							NULL,
-							&tc_guc_max_map_width, 100000, 1, 999999,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tasker_core.max_json_depth",
 							"How deep a context, result, error, checkpoint or payload may be nested.",

@@ -41,8 +41,9 @@ typedef struct Claimed
 
 /* ---- whose they are ------------------------------------------------------ */
 
-const char *
-tc_sql_queue_role(const char *queue)
+/* The role whose queue it is; NULL for other queues. */
+static const char *
+role_of_queue(const char *queue)
 {
 	return tc_queue_is_sql(queue) ? queue + strlen(TC_SQL_QUEUE) : NULL;
 }
@@ -78,7 +79,7 @@ tc_sql_steps_belong_to(const TcTemplate *template, const char *role)
 {
 	for (int i = 0; i < template->nsteps; i++)
 	{
-		const char *owner = tc_sql_queue_role(template->steps[i].queue);
+		const char *owner = role_of_queue(template->steps[i].queue);
 
 		if (owner != NULL && strcmp(owner, role) != 0)
 			return false;

@@ -43,7 +43,4 @@ extern List *tc_sql_steps_authorise(TcTemplate *template, Oid role);
 /* Does the role own the SQL steps of a template, if there are any? */
 extern bool tc_sql_steps_belong_to(const TcTemplate *template, const char *role);
 
-/* The role whose queue it is; NULL for other queues. */
-extern const char *tc_sql_queue_role(const char *queue);
-
 #endif							/* TC_SQL_STEPS_H */

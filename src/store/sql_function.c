@@ -239,33 +239,3 @@ tc_sql_error(const char *sqlstate, const ErrorData *error)
 	tc_plan_run(&plan_error, values, nulls);
 	return tc_row_varlena(0, 1);
 }
-
-static TcPlan plan_ready_queues = {
-	.sql =
-	"SELECT DISTINCT l.queue FROM tasker.lanes l"
-	" CROSS JOIN generate_series(0, $1) AS s(shard_key)"
-	" CROSS JOIN (VALUES ('r'::\"char\"), ('c')) AS p(phase)"
-	" CROSS JOIN LATERAL ("
-	"  SELECT FROM tasker.step_queue q"
-	"  WHERE q.shard_key = s.shard_key AND q.lane_id = l.lane_id AND q.phase = p.phase AND q.visible_at <= $2"
-	"   AND NOT " TC_EXHAUSTED " LIMIT 1) q"
-	" WHERE starts_with(l.queue, '" TC_SQL_QUEUE "') LIMIT $3",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT4OID, TIMESTAMPTZOID, INT4OID},
-};
-
-int
-tc_sql_ready_queues(int max_queues, const char ***queues)
-{
-	Datum		values[3] = {
-		Int32GetDatum(tc_shard_count() - 1), TimestampTzGetDatum(tc_session_now()), Int32GetDatum(max_queues)
-	};
-	int			n = (int) tc_plan_run(&plan_ready_queues, values, NULL);
-
-	*queues = MemoryContextAlloc(tc_session_caller_context(), sizeof(char *) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-		(*queues)[i] = tc_row_text(i, 1);
-	return n;
-}

@@ -50,7 +50,4 @@ extern void tc_sql_arguments(const TcSqlArguments *arguments, struct varlena **t
 /* {"sqlstate", "message", "detail", "hint", "context"}, without those that are NULL. */
 extern struct varlena *tc_sql_error(const char *sqlstate, const ErrorData *error);
 
-/* Queues of SQL steps that could be claimed now, at most max_queues. */
-extern int	tc_sql_ready_queues(int max_queues, const char ***queues);
-
 #endif							/* TC_SQL_FUNCTION_H */
