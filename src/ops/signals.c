@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 
 #include "compat.h"
@@ -116,6 +117,19 @@ keep(void *arg)
 	return true;
 }
 
+/* The wait that was found cannot be locked: it ended, or a snapshot of before it began hides it for good. */
+static void
+refuse_old_snapshot(int64 task_id)
+{
+	if (!IsolationUsesXactSnapshot())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access: a wait for this signal began or ended meanwhile"),
+			 errdetail("Task " INT64_FORMAT " changed after this transaction took its snapshot.", task_id),
+			 errhint("Try the transaction again.")));
+}
+
 bool
 tc_send_signal(int64 task_id, const char *name, const struct varlena *payload)
 {
@@ -135,6 +149,7 @@ tc_send_signal(int64 task_id, const char *name, const struct varlena *payload)
 		{
 			if (deliver(&signal, key))
 				return true;
+			refuse_old_snapshot(task_id);
 		}
 		else if (tc_attempt(keep, &signal, TC_WAIT_AS_LONG_AS_IT_TAKES))
 			return false;

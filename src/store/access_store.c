@@ -545,6 +545,13 @@ sync_privileges(const char *name)
 
 /* ---- grants -------------------------------------------------------------- */
 
+/* One after the other: GRANT fails where another has changed the same function meanwhile. */
+static void
+lock_grants(void)
+{
+	run_command("LOCK TABLE tasker.access_grants IN SHARE ROW EXCLUSIVE MODE");
+}
+
 /* What an earlier role of this name left behind, without its privileges, is no grant of this one. */
 static TcPlan plan_forget = {
 	.sql =
@@ -588,6 +595,7 @@ tc_access_grant(Oid role, TcAccess access, char **namespaces, int n)
 	nulls[2] = namespaces != NULL ? ' ' : 'n';
 	values[3] = TimestampTzGetDatum(tc_session_now());
 	values[4] = CStringGetTextDatum(tc_session_role());
+	lock_grants();
 	tc_plan_run(&plan_forget, values, NULL);
 	changed = tc_plan_run(&plan_grant, values, nulls) > 0;
 	sync_privileges(name);
@@ -647,6 +655,7 @@ tc_access_revoke(Oid role, TcAccess access, char **namespaces, int n)
 
 	values[0] = CStringGetTextDatum(name);
 	values[1] = CStringGetTextDatum(tc_access_name(access));
+	lock_grants();
 	if (namespaces != NULL)
 	{
 		refuse_if_unlimited(name, access, values);

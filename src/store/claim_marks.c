@@ -17,8 +17,9 @@
 /* A mark hides a row that was committed late for no longer than this. */
 #define MARK_LIFE USECS_PER_SEC
 
-/* Of how many times its own duration a walk may be one. */
+/* Of how many times its own duration a walk may be one, and when a claim that found nothing walks. */
 #define WALK_SHARE 10
+#define WALK_FOR_NOTHING (USECS_PER_SEC / 10)
 
 /* Blocks beyond what a look needs: a descent a range, a few rows a block. */
 #define WALK_IS_LONG 16
@@ -44,6 +45,7 @@ typedef struct Mark
  */
 static HTAB *marks = NULL;
 static TimestampTz marks_end = 0;
+static TimestampTz last_walk = 0;
 static TimestampTz next_walk = 0;
 
 static MarkKey
@@ -74,9 +76,11 @@ tc_marks_apply(TcClaimRanges *ranges)
 }
 
 bool
-tc_marks_may_walk(void)
+tc_marks_may_walk(bool found_nothing)
 {
-	return GetCurrentTimestamp() >= next_walk;
+	TimestampTz now = GetCurrentTimestamp();
+
+	return now >= next_walk || (found_nothing && now >= last_walk + WALK_FOR_NOTHING);
 }
 
 bool
@@ -145,5 +149,6 @@ tc_marks_set(const TcClaimRanges *ranges, TimestampTz walk_began)
 	}
 	end = GetCurrentTimestamp();
 	marks_end = end + MARK_LIFE;
+	last_walk = end;
 	next_walk = end + (end - walk_began) * WALK_SHARE;
 }

@@ -154,7 +154,7 @@ tc_claim_peek(const TcClaimScope *scope, int max_steps, TcCandidate **candidates
 	if (!ranges.marked)
 		return peek_from_start(scope, &ranges, max_steps, candidates);
 	count = peek(scope, &ranges, max_steps);
-	if (count < max_steps && tc_marks_may_walk())
+	if (count < max_steps && tc_marks_may_walk(count == 0))
 		return peek_from_start(scope, &ranges, max_steps, candidates);
 	*candidates = read_candidates(count);
 	return count;
