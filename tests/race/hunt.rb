@@ -47,4 +47,4 @@ Array.new(options[:connections]) do |number|
   end
 end.each(&:join)
 
-exit Race::Checks.new(admin, namespace, ledger).report
+exit Race::Checks.new(admin, namespace, ledger, Random.new(options[:seed])).report

@@ -69,19 +69,19 @@ module Fault
     def repeat(load, faults)
       made = 0
       began = Fault.now
-      until Fault.now - began > @seconds && made >= faults && load.ledger.results.size >= ENOUGH_RESULTS
+      until Fault.now - began > @seconds && made >= faults
         return made if Fault.now - began > @seconds + LIMIT
 
         made += 1 if yield
-        await_work(load)
+        await_results(load, load.ledger.results.size + WORK_BETWEEN_FAULTS)
       end
+      await_results(load, ENOUGH_RESULTS)
       made
     end
 
     # Between two faults something gets done, however slow this machine is.
-    def await_work(load)
-      before = load.ledger.results.size
-      Fault.wait_until("work goes on after the fault") { load.ledger.results.size >= before + WORK_BETWEEN_FAULTS }
+    def await_results(load, count)
+      Fault.wait_until("work goes on after the fault") { load.ledger.results.size >= count }
     end
 
     def wind_up(load, cluster, made, faults)

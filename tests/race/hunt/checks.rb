@@ -5,10 +5,11 @@ module Race
   class Checks
     DRAIN_LIMIT = 60 # seconds; leases and retries of the hunt last half a second at most
 
-    def initialize(connection, namespace, ledger)
+    def initialize(connection, namespace, ledger, random)
       @connection = connection
       @namespace = namespace
       @ledger = ledger
+      @random = random
       @passed = @failed = 0
     end
 
@@ -23,6 +24,8 @@ module Race
       check("every acknowledged completion is stored exactly once", lost_completions)
       check("nothing is stored of a claim that was rolled back", ghosts)
       check("each idempotency key made one task", split_keys)
+      check("every acknowledged signal is kept once, and no other", lost_signals)
+      check("a signal is taken by one step, and is its result", misused_signals)
       check("verify_all() finds nothing", violations)
       puts "1..#{@passed + @failed}", "#{@passed} passed, #{@failed} failed"
       @failed.zero?
@@ -66,7 +69,7 @@ module Race
       return sleep(0.02) if claims.empty?
 
       ids, tokens = claims.map { |claim| claim.values_at("workflow_step_id", "claim_token") }.transpose
-      rows = query("SELECT * FROM tasker.complete_steps($1, $2, $3)", array(ids), array(tokens), array(ids.map { 1 }))
+      rows = query("SELECT * FROM tasker.complete_steps($1, $2, $3)", array(ids), array(tokens), Session::ARRAY_OF_TEXT.encode(ids.map { Templates.result(@random) }))
       @ledger.surprises.concat(rows.reject { |row| row["status"] == "completed" }.map { |row| "drain: #{row}" })
       @ledger.completed.concat(ids.zip(tokens))
     end
@@ -103,6 +106,28 @@ module Race
       made = @ledger.keys.select { |_, answers| answers.map(&:first).uniq.size > 1 || answers.count(&:last) > 1 }
       lines("SELECT 'stored twice:', t.idempotency_key FROM #{TASKS} GROUP BY t.idempotency_key HAVING count(*) > 1",
             @namespace) + made.map { |key, answers| "#{key}: #{answers}" }
+    end
+
+    def lost_signals
+      tasks, payloads, taken = @ledger.signals.transpose.map { |column| array(column) }
+      lines("SELECT 'signal', coalesce(i.payload, (s.payload::text)::bigint), 'of task', coalesce(i.task_id, s.task_id), " \
+            "'sent', i.task_id IS NOT NULL, 'stored', s.task_id IS NOT NULL, 'taken', s.step_no IS NOT NULL " \
+            "FROM unnest($2::bigint[], $3::bigint[], $4::bool[]) AS i(task_id, payload, taken) " \
+            "FULL JOIN (SELECT g.* FROM tasker.signals g WHERE g.task_id IN (SELECT t.task_id FROM #{TASKS})) s " \
+            "ON s.task_id = i.task_id AND (s.payload::text)::bigint = i.payload " \
+            "WHERE i.task_id IS NULL OR s.task_id IS NULL OR i.taken AND s.step_no IS NULL " \
+            "OR (SELECT count(*) FROM tasker.signals g WHERE g.task_id = i.task_id AND g.payload = to_jsonb(i.payload)) <> 1",
+            @namespace, tasks || "{}", payloads || "{}", taken || "{}")
+    end
+
+    def misused_signals
+      lines("SELECT 'signal', payload, 'of step', g.step_no, 'of task', g.task_id, 'ended', count(m.task_id), 'waits' " \
+            "FROM tasker.signals g LEFT JOIN tasker.step_moves m ON (m.task_id, m.step_no, m.verb, m.results) = (g.task_id, g.step_no, 'signal', g.payload) " \
+            "WHERE g.task_id IN (SELECT t.task_id FROM #{TASKS}) GROUP BY g.signal_id, payload, g.step_no, g.task_id " \
+            "HAVING count(m.task_id) <> (g.step_no IS NOT NULL)::int", @namespace) +
+        lines("SELECT 'step', m.step_no, 'of task', m.task_id, 'went on with', m.results, 'of no signal' FROM tasker.step_moves m " \
+              "WHERE m.verb = 'signal' AND m.task_id IN (SELECT t.task_id FROM #{TASKS}) AND NOT EXISTS " \
+              "(SELECT FROM tasker.signals g WHERE (g.task_id, g.step_no, g.payload) = (m.task_id, m.step_no, m.results))", @namespace)
     end
 
     def violations = lines("SELECT * FROM tasker.verify_all(NULL)")

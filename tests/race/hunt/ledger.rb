@@ -24,16 +24,17 @@ module Race
     KNOWN_CLAIMS = 60   # stale ones among them
     CREATES_PER_KEY = 4
 
-    attr_reader :completed, :ghosts, :keys, :done, :expected, :deadlocks, :surprises
+    attr_reader :completed, :ghosts, :keys, :signals, :done, :expected, :deadlocks, :surprises
 
     def initialize
       @mutex = Mutex.new
       @tasks = []
       @claims = []
-      @creates = 0
+      @creates = @signals_drawn = 0
       @completed = []                                # [step_id, token] of acknowledged completions
       @ghosts = []                                   # tokens of claims that were rolled back
       @keys = Hash.new { |keys, key| keys[key] = [] } # key => [[task_id, created], ...]
+      @signals = []                                  # [task_id, payload, taken at once] of acknowledged signals
       @done = Hash.new(0)                            # verb => commits
       @expected = Hash.new(0)                        # "verb SQLSTATE" => refusals
       @deadlocks = []
@@ -48,6 +49,8 @@ module Race
 
     # A few creations share a key, and most of them run at the same time.
     def next_key = @mutex.synchronize { "key #{(@creates += 1) / CREATES_PER_KEY}" }
+
+    def next_signal = @mutex.synchronize { @signals_drawn += 1 }
 
     # The methods below are called within update.
 

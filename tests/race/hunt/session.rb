@@ -8,21 +8,26 @@ module Race
     WEIGHTS = {
       create: 7, create_bulk: 3, claim: 24, complete: 14, complete_batch: 14, complete_and_claim: 8,
       fail_for_now: 6, fail_for_good: 2, heartbeat: 6, release: 4, checkpoint: 3,
-      cancel: 1, pause: 1, resume: 4, retry: 3, reset: 2, resolve: 1, skip: 1
+      signal: 8, cancel: 1, pause: 1, resume: 4, retry: 3, reset: 2, resolve: 1, skip: 1
     }.freeze
     VERBS = WEIGHTS.flat_map { |verb, weight| [verb] * weight }.freeze
 
     ROLLED_BACK = 0.1
+    STEPS = 8           # of the larger templates, the first ones
     LONGEST_PAUSE = 0.004 # before the transaction ends, so that others run into it
 
     # What the loser of a race is told: a worker that its claim is lost, an operator that the move
-    # is illegal or too late, or that the task has not so many steps.
+    # is illegal or too late, or that the task has not so many steps; a sender of signals that the
+    # task is over, or of a template that waits for none.
     REFUSALS = Hash.new(%w[TC011]).merge!(
       %i[create create_bulk claim].to_h { |verb| [verb, []] },
       %i[cancel pause resume retry].to_h { |verb| [verb, %w[TC012]] },
+      { signal: %w[TC012 22023] }
+    ).merge!(
       %i[reset resolve skip].to_h { |verb| [verb, %w[TC003 TC010 TC012]] }
     ).freeze
     DEADLOCK = "40P01"
+    ARRAY_OF_TEXT = PG::TextEncoder::Array.new
 
     def initialize(connection, namespace, number, ledger, random)
       @connection = connection
@@ -120,14 +125,14 @@ module Race
 
     def complete
       held do |(claim)|
-        query("SELECT * FROM tasker.complete_step($1, $2, '1')", claim.step_id, claim.token)
+        query("SELECT * FROM tasker.complete_step($1, $2, $3)", claim.step_id, claim.token, result)
         ->(ledger) { ledger.completed << [claim.step_id, claim.token] }
       end
     end
 
     def complete_batch
       held(6) do |claims|
-        rows = query("SELECT * FROM tasker.complete_steps($1, $2, $3)", *columns(claims), array(claims.map { 1 })).to_a
+        rows = query("SELECT * FROM tasker.complete_steps($1, $2, $3)", *columns(claims), results(claims)).to_a
         completed = rows.select { |row| row["status"] =~ /completed/ }.map { |row| row["workflow_step_id"] }
         acknowledge(claims.select { |claim| completed.include?(claim.step_id) })
       end
@@ -136,7 +141,7 @@ module Race
     def complete_and_claim
       held(3) do |claims|
         rows = query("SELECT * FROM tasker.complete_and_claim($1, $2, $3, $4, 3, array[$5], $6)",
-                     *columns(claims), array(claims.map { 1 }), @worker, @namespace, lease).to_a
+                     *columns(claims), results(claims), @worker, @namespace, lease).to_a
         refused = rows.map { |row| row["completed_step_id"] unless row["status"] == "already_completed" }.compact
         keep = keep_claims(rows)
         done = acknowledge(claims.reject { |claim| refused.include?(claim.step_id) })
@@ -148,6 +153,8 @@ module Race
       ->(ledger) { ledger.completed.concat(claims.map { |claim| [claim.step_id, claim.token] }) }
     end
 
+    def result = Templates.result(@random)
+    def results(claims) = ARRAY_OF_TEXT.encode(claims.map { result })
     def columns(claims) = [array(claims.map(&:step_id)), array(claims.map(&:token))]
 
     def fail_for_now
@@ -180,6 +187,16 @@ module Race
       end
     end
 
+    # ---- senders of signals
+
+    # Each with a payload of its own, so that one taken twice would show.
+    def signal
+      task = @ledger.task(@random) or return :idle
+      payload = @ledger.next_signal
+      taken = query("SELECT tasker.send_signal($1, $2, $3)", task, Templates::SIGNAL, payload).getvalue(0, 0) == "t"
+      ->(ledger) { ledger.signals << [task, payload, taken] }
+    end
+
     # ---- operators
 
     { cancel: "cancel_task", pause: "pause_task", resume: "resume_task", retry: "retry_task" }.each do |verb, function|
@@ -190,12 +207,20 @@ module Race
       end
     end
 
-    { reset: "reset_step($1)", resolve: "resolve_step($1, '7')", skip: "skip_step($1)" }.each do |verb, call|
+    { reset: "reset_step", skip: "skip_step" }.each do |verb, function|
       define_method(verb) do
-        task = @ledger.task(@random) or return :idle
-        query("SELECT FROM tasker.#{call}", (task.to_i * 1_000_000) + 1 + @random.rand(6))
+        step = any_step or return :idle
+        query("SELECT FROM tasker.#{function}($1)", step)
         nil
       end
     end
+
+    def resolve
+      step = any_step or return :idle
+      query("SELECT FROM tasker.resolve_step($1, $2)", step, result)
+      nil
+    end
+
+    def any_step = @ledger.task(@random)&.then { |task| (task.to_i * 1_000_000) + 1 + @random.rand(STEPS) }
   end
 end

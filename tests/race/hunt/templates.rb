@@ -1,24 +1,34 @@
 # frozen_string_literal: true
 
 module Race
-  # Random graphs with every failure rule, one that is all joins, and one that any failure ends.
+  # Random graphs with every failure rule, one that is all joins, one that any failure ends, one that
+  # takes branches, and one that waits for signals.
   module Templates
-    NAMES = %w[random1 random2 random3 lattice fail_fast].freeze
+    FIXED = %w[lattice branches signals].freeze
+    NAMES = %w[random1 random2 random3 fail_fast].concat(FIXED).freeze
     FAILURE_RULES = %w[fail fail skip continue].freeze
+    BRANCHES = %w[left middle right].freeze
+    SIGNAL = "go"
 
     def self.register(connection, namespace, random)
       NAMES.each do |name|
-        steps = name == "lattice" ? lattice : graph(random)
+        steps = FIXED.include?(name) ? send(name) : graph(random)
         template = { "namespace" => namespace, "name" => name, "steps" => steps.map { |step| definition(step, random) } }
         template["on_failure"] = "fail_fast" if name == "fail_fast"
         connection.exec_params("SELECT FROM tasker.register_task_template($1)", [JSON.generate(template)])
       end
     end
 
-    def self.definition((name, parents), random)
+    # A result that is one for every step: a decision takes the branches that it names.
+    def self.result(random) = JSON.generate("branches" => BRANCHES.sample(random.rand(BRANCHES.size + 1), random: random))
+
+    def self.definition((name, parents, more), random)
       { "name" => name, "depends_on" => parents, "priority" => random.rand(2),
-        "on_failure" => FAILURE_RULES.sample(random: random),
-        "retry" => { "max_attempts" => 1 + random.rand(4), "backoff_base_ms" => 5, "max_backoff_ms" => 20 } }
+        "on_failure" => FAILURE_RULES.sample(random: random), **more || attempts(random) }
+    end
+
+    def self.attempts(random)
+      { "retry" => { "max_attempts" => 1 + random.rand(4), "backoff_base_ms" => 5, "max_backoff_ms" => 20 } }
     end
 
     def self.graph(random)
@@ -32,6 +42,21 @@ module Race
       layers.each_with_index.flat_map do |layer, n|
         layer.map { |name| [name, n.zero? ? [] : layers[n - 1]] }
       end
+    end
+
+    # Behind the branches of a decision, a join by each rule, and one of them all.
+    def self.branches
+      joins = { "converge" => "none_failed", "first" => "one_satisfied", "whatever" => "all_done", "all" => "all_satisfied" }
+      [["ask", []], ["decide", %w[ask], { "type" => "decision", "on_failure" => "skip" }],
+       *BRANCHES.map { |name| [name, %w[decide]] },
+       *joins.map { |name, rule| [name, BRANCHES, { "trigger_rule" => rule }] },
+       ["end", joins.keys, { "trigger_rule" => "all_done" }]]
+    end
+
+    # Two steps wait for signals of one name, one from the beginning on.
+    def self.signals
+      wait = { "wait_for_signal" => { "name" => SIGNAL, "timeout_seconds" => 0.3, "on_timeout" => "skip" } }
+      [["ask", []], ["early", [], wait], ["late", %w[ask], wait], ["end", %w[early late], { "trigger_rule" => "all_done" }]]
     end
   end
 end
