@@ -19,9 +19,10 @@ COMMENT ON SCHEMA tasker IS 'workflow orchestration inside the database (extensi
 -- No row means the default, so that a restored row never meets one that the
 -- script made.
 CREATE TABLE tasker.settings (
-	name	text PRIMARY KEY CHECK (name IN ('shard_count')),
+	name	text PRIMARY KEY CHECK (name IN ('shard_count', 'retention_days', 'idempotency_retention_days')),
 	value	text NOT NULL,
-	CHECK (name <> 'shard_count' OR value::int BETWEEN 1 AND 1024)
+	CHECK (name <> 'shard_count' OR value::int BETWEEN 1 AND 1024),
+	CHECK (name NOT IN ('retention_days', 'idempotency_retention_days') OR value::int BETWEEN 1 AND 36500)
 );
 
 -- Fixed now: every row that is written from here on depends on it.
@@ -29,7 +30,7 @@ INSERT INTO tasker.settings (name, value)
 SELECT 'shard_count', pg_catalog.current_setting('tasker_core.shard_count', true)
 WHERE pg_catalog.current_setting('tasker_core.shard_count', true) <> '1';
 
-COMMENT ON TABLE tasker.settings IS 'settings stored with the data: shard_count (absent = 1), fixed by tasker_core.shard_count at CREATE EXTENSION';
+COMMENT ON TABLE tasker.settings IS 'settings stored with the data: shard_count (absent = 1), fixed by tasker_core.shard_count at CREATE EXTENSION; retention_days and idempotency_retention_days (absent = for ever), by configure()';
 
 -- ---------------------------------------------------------------------------
 -- Access: which roles may do what, and in which namespaces.
@@ -79,9 +80,12 @@ CREATE TABLE tasker.named_tasks (
 	created_at			timestamptz NOT NULL,
 	created_by			text NOT NULL,
 	input_schema		jsonb,
+	retired_at			timestamptz,
+	retired_by			text,
 	UNIQUE (namespace_id, name, version)
 );
 
+COMMENT ON COLUMN tasker.named_tasks.retired_at IS 'no new tasks of it since then; not part of its content';
 COMMENT ON TABLE tasker.named_tasks IS 'templates, one row a version';
 COMMENT ON COLUMN tasker.named_tasks.definition IS 'the template in normal form: our spelling, defaults left out as they were, descriptive keys kept';
 COMMENT ON COLUMN tasker.named_tasks.input_schema IS 'JSON Schema of the context; null: any object';
@@ -209,6 +213,7 @@ CREATE SEQUENCE tasker.task_id_seq AS bigint MAXVALUE 9223372036853;
 CREATE TABLE tasker.tasks (
 	task_id					bigint NOT NULL,
 	shard_key				int NOT NULL,
+	slot					smallint NOT NULL,
 	named_task_id			int NOT NULL,
 	state					text NOT NULL,
 	priority				int NOT NULL,
@@ -228,6 +233,9 @@ CREATE TABLE tasker.tasks (
 	parent_correlation_id	uuid,
 	created_by				text NOT NULL,
 	created_as				text,
+	erased_at				timestamptz,
+	erased_by				text,
+	erased_as				text,
 	event_xact				bigint NOT NULL DEFAULT tasker.event_xact(),
 	event_seq				int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, shard_key)
@@ -237,9 +245,14 @@ CREATE TABLE tasker.tasks (
 CREATE INDEX tasks_template_idx ON tasker.tasks (named_task_id, task_id);
 CREATE INDEX tasks_correlation_idx ON tasker.tasks (correlation_id, task_id);
 
+-- For retention.
+CREATE INDEX tasks_slot_idx ON tasker.tasks (shard_key, slot, task_id);
+
 COMMENT ON TABLE tasker.tasks IS 'one row a task';
+COMMENT ON COLUMN tasker.tasks.slot IS 'the members of the history tables that hold its history; changes when retention moves an unfinished task on';
 COMMENT ON COLUMN tasker.tasks.failed_steps IS 'steps in state error now whose on_failure is fail; counted under the lock of this row';
 COMMENT ON COLUMN tasker.tasks.paused_at IS 'paused since then: none of its steps is claimed';
+COMMENT ON COLUMN tasker.tasks.erased_at IS 'the data of the task and of its history was erased then (erase_task_payload), by erased_by, acting as erased_as';
 COMMENT ON COLUMN tasker.tasks.created_by IS 'the role that logged in';
 COMMENT ON COLUMN tasker.tasks.created_as IS 'the role it acted as, where that was another';
 
@@ -250,6 +263,7 @@ CREATE TABLE tasker.step_queue (
 	task_id				bigint NOT NULL,
 	step_no				int NOT NULL,
 	shard_key			int NOT NULL,
+	slot				smallint NOT NULL,
 	lane_id				int NOT NULL,
 	phase				"char" NOT NULL,
 	waits_for_retry		boolean NOT NULL,
@@ -269,6 +283,7 @@ CREATE TABLE tasker.step_queue (
 
 COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
 COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
+COMMENT ON COLUMN tasker.step_queue.slot IS 'that of the task: both change together, under the locks of all rows of the task';
 COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), x ended before its parents did, and keeps its place so that they do not wake it';
 COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
 COMMENT ON COLUMN tasker.step_queue.remaining_parents IS 'parents that a waiting join still waits for, by its trigger rule';
@@ -284,14 +299,47 @@ CREATE INDEX step_queue_claim_idx ON tasker.step_queue
 	(shard_key, lane_id, phase, visible_at, task_id, step_no) WHERE phase NOT IN ('w', 'x');
 
 -- ---------------------------------------------------------------------------
--- History: inserted once, never updated.
+-- History: inserted once, never updated, and dropped, not deleted.
+--
+-- Each table of history is a ring of eight members.  New tasks go to the current
+-- slot, and retention (docs/retention.md) turns the ring: the members of a slot
+-- whose time is over are truncated, after tasks that are still needed have moved
+-- on.  Every statement names the slot of its task, so that one member is looked at.
 -- ---------------------------------------------------------------------------
+
+-- A slot that has no row is free; no row at all means that slot 0 is current.
+CREATE TABLE tasker.history_slots (
+	slot			smallint PRIMARY KEY CHECK (slot BETWEEN 0 AND 7),
+	began_at		timestamptz NOT NULL,
+	ended_at		timestamptz,
+	next_shard_key	int,
+	next_task_id	bigint,
+	emptied_xact	bigint,
+	CHECK ((next_shard_key IS NULL) = (next_task_id IS NULL))
+);
+
+COMMENT ON TABLE tasker.history_slots IS 'the slots of the history tables that are in use; none: slot 0 alone, since ever';
+COMMENT ON COLUMN tasker.history_slots.began_at IS 'new tasks go to it since then';
+COMMENT ON COLUMN tasker.history_slots.ended_at IS 'and until then; null: the current one';
+COMMENT ON COLUMN tasker.history_slots.next_task_id IS 'its time is over: tasks before this one were dropped or moved on';
+COMMENT ON COLUMN tasker.history_slots.emptied_xact IS 'no task was left in it when this transaction id was next; its members are truncated when no older snapshot remains';
+
+-- What read_events can no longer tell.
+CREATE TABLE tasker.event_horizon (
+	only_row		boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	event_xact		bigint NOT NULL,
+	ordinal			bigint NOT NULL,
+	moved_at		timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+COMMENT ON TABLE tasker.event_horizon IS 'the newest event that retention dropped; no row: none was';
 
 CREATE TABLE tasker.step_attempts (
 	task_id					bigint NOT NULL,
 	step_no					int NOT NULL,
 	attempt_no				int NOT NULL,
 	shard_key				int NOT NULL,
+	slot					smallint NOT NULL,
 	attempt					int NOT NULL,
 	outcome					text NOT NULL,
 	to_state				text NOT NULL,
@@ -307,8 +355,8 @@ CREATE TABLE tasker.step_attempts (
 	recorded_as				text,
 	event_xact				bigint NOT NULL DEFAULT tasker.event_xact(),
 	event_seq				int NOT NULL DEFAULT tasker.event_seq(),
-	PRIMARY KEY (task_id, step_no, attempt_no, shard_key)
-);
+	PRIMARY KEY (task_id, step_no, attempt_no, shard_key, slot)
+) PARTITION BY LIST (slot);
 
 COMMENT ON TABLE tasker.step_attempts IS 'one row an attempt that ended';
 COMMENT ON COLUMN tasker.step_attempts.attempt IS 'number of the attempt since the last reset, as claim_steps gave it';
@@ -323,6 +371,7 @@ CREATE TABLE tasker.step_moves (
 	task_id			bigint NOT NULL,
 	step_no			int NOT NULL,
 	shard_key		int NOT NULL,
+	slot			smallint NOT NULL,
 	after_attempt_no	int NOT NULL,
 	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout')),
 	from_state		text NOT NULL,
@@ -337,8 +386,8 @@ CREATE TABLE tasker.step_moves (
 	recorded_as		text,
 	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
 	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
-	PRIMARY KEY (task_id, step_no, move_id, shard_key)
-);
+	PRIMARY KEY (task_id, step_no, move_id, shard_key, slot)
+) PARTITION BY LIST (slot);
 
 COMMENT ON TABLE tasker.step_moves IS 'state changes of steps that are no attempt: given back, cancelled, reset, resolved, skipped';
 COMMENT ON COLUMN tasker.step_moves.after_attempt_no IS 'the attempt before it: its place in the history';
@@ -371,6 +420,7 @@ CREATE TABLE tasker.task_transitions (
 	transition_id	bigint NOT NULL DEFAULT nextval('tasker.task_transition_id_seq'),
 	task_id			bigint NOT NULL,
 	shard_key		int NOT NULL,
+	slot			smallint NOT NULL,
 	from_state		text NOT NULL,
 	to_state		text NOT NULL,
 	moved_at		timestamptz NOT NULL,
@@ -380,8 +430,8 @@ CREATE TABLE tasker.task_transitions (
 	recorded_as		text,
 	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
 	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
-	PRIMARY KEY (task_id, transition_id, shard_key)
-);
+	PRIMARY KEY (task_id, transition_id, shard_key, slot)
+) PARTITION BY LIST (slot);
 
 COMMENT ON TABLE tasker.task_transitions IS 'every change of a task''s state after its creation: who, when and why';
 
@@ -391,6 +441,7 @@ CREATE TABLE tasker.task_pauses (
 	pause_id		bigint NOT NULL DEFAULT nextval('tasker.task_pause_id_seq'),
 	task_id			bigint NOT NULL,
 	shard_key		int NOT NULL,
+	slot			smallint NOT NULL,
 	paused			boolean NOT NULL,
 	moved_at		timestamptz NOT NULL,
 	reason			text,
@@ -398,10 +449,30 @@ CREATE TABLE tasker.task_pauses (
 	recorded_as		text,
 	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
 	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
-	PRIMARY KEY (task_id, pause_id, shard_key)
-);
+	PRIMARY KEY (task_id, pause_id, shard_key, slot)
+) PARTITION BY LIST (slot);
 
 COMMENT ON TABLE tasker.task_pauses IS 'when a task was paused and resumed: a mark, not a state';
+
+-- That there was a checkpoint, for readers of events; what it says is in the queue
+-- row alone, and there is only the newest.  It changes no state, and nothing
+-- but events is derived from it.
+CREATE TABLE tasker.step_checkpoints (
+	task_id			bigint NOT NULL,
+	step_no			int NOT NULL,
+	shard_key		int NOT NULL,
+	slot			smallint NOT NULL,
+	attempt			int NOT NULL,
+	worker_id		text NOT NULL,
+	stored_at		timestamptz NOT NULL,
+	recorded_by		text NOT NULL,
+	recorded_as		text,
+	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
+	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
+	PRIMARY KEY (task_id, step_no, event_xact, event_seq, shard_key, slot)
+) PARTITION BY LIST (slot);
+
+COMMENT ON TABLE tasker.step_checkpoints IS 'when a claimed step stored a checkpoint: one row each, without what it says';
 
 -- Keys outlive their tasks.  Sharded by the key, not by the task.
 CREATE TABLE tasker.idempotency_keys (
@@ -411,6 +482,9 @@ CREATE TABLE tasker.idempotency_keys (
 	created_at		timestamptz NOT NULL,
 	PRIMARY KEY (key_hash, shard_key)
 );
+
+-- Keys arrive in this order, and are forgotten in it.
+CREATE INDEX idempotency_keys_age_idx ON tasker.idempotency_keys (shard_key, created_at);
 
 COMMENT ON TABLE tasker.idempotency_keys IS 'which task a key made: SHA-256 of namespace, task name and key (or context, for strict identity)';
 
@@ -505,10 +579,12 @@ COMMENT ON COLUMN tasker.schedules.last_error IS 'why the last time made no task
 
 CREATE SEQUENCE tasker.domain_event_id_seq AS bigint;
 
--- shard_key is that of the task; without one it spreads by event_id.
+-- shard_key is that of the task; without one it spreads by event_id.  slot is the
+-- current one, whatever that of the task: nothing looks for the events of a task.
 CREATE TABLE tasker.domain_events (
 	event_id		bigint NOT NULL DEFAULT nextval('tasker.domain_event_id_seq'),
 	shard_key		int NOT NULL,
+	slot			smallint NOT NULL,
 	name			text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 100),
 	task_id			bigint,
 	step_no			int,
@@ -518,9 +594,12 @@ CREATE TABLE tasker.domain_events (
 	recorded_as		text,
 	event_xact		bigint NOT NULL DEFAULT tasker.event_xact(),
 	event_seq		int NOT NULL DEFAULT tasker.event_seq(),
-	PRIMARY KEY (event_id, shard_key),
+	PRIMARY KEY (event_id, shard_key, slot),
 	CHECK (step_no IS NULL OR task_id IS NOT NULL)
-);
+) PARTITION BY LIST (slot);
+
+-- For erase_task_payload.
+CREATE INDEX domain_events_task_idx ON tasker.domain_events (task_id) WHERE task_id IS NOT NULL;
 
 COMMENT ON TABLE tasker.domain_events IS 'what publish_event was given; append-only';
 COMMENT ON COLUMN tasker.domain_events.event_xact IS 'place in the order of events: the transaction that wrote the row, behind the number of the epoch';
@@ -533,7 +612,27 @@ CREATE INDEX task_transitions_event_idx ON tasker.task_transitions (event_xact, 
 CREATE INDEX task_pauses_event_idx ON tasker.task_pauses (event_xact, event_seq);
 CREATE INDEX step_attempts_event_idx ON tasker.step_attempts (event_xact, event_seq);
 CREATE INDEX step_moves_event_idx ON tasker.step_moves (event_xact, event_seq);
+CREATE INDEX step_checkpoints_event_idx ON tasker.step_checkpoints (event_xact, event_seq);
 CREATE INDEX domain_events_event_idx ON tasker.domain_events (event_xact, event_seq);
+
+-- The eight members of each table of history, with its indexes.
+DO $$
+DECLARE
+	parent pg_catalog.regclass;
+BEGIN
+	FOREACH parent IN ARRAY ARRAY['tasker.step_attempts', 'tasker.step_moves', 'tasker.task_transitions',
+		'tasker.task_pauses', 'tasker.step_checkpoints', 'tasker.domain_events']::pg_catalog.regclass[] LOOP
+		FOR slot IN 0 .. 7 LOOP
+			EXECUTE pg_catalog.format('CREATE TABLE %1$s_%2$s PARTITION OF %1$s FOR VALUES IN (%2$s)', parent, slot);
+			EXECUTE pg_catalog.format('ALTER TABLE %s_%s OWNER TO %I', parent, slot,
+				(SELECT pg_catalog.pg_get_userbyid(n.nspowner) FROM pg_catalog.pg_namespace n
+				WHERE n.nspname OPERATOR(pg_catalog.=) 'tasker'));
+			EXECUTE pg_catalog.format('ALTER TABLE %s_%s ENABLE ROW LEVEL SECURITY', parent, slot);
+			PERFORM pg_catalog.pg_extension_config_dump(pg_catalog.format('%s_%s', parent, slot)::pg_catalog.regclass, '');
+		END LOOP;
+	END LOOP;
+END
+$$;
 
 -- ---------------------------------------------------------------------------
 -- Workers.
@@ -610,11 +709,20 @@ COMMENT ON FUNCTION tasker.get_task_template(text, text, text) IS
 	'a registered template in normal form; without a version the highest by semantic versioning';
 
 CREATE FUNCTION tasker.list_task_templates(namespace text DEFAULT NULL)
-	RETURNS TABLE (named_task_id int, namespace text, name text, version text, description text, step_count int, created_at timestamptz)
+	RETURNS TABLE (named_task_id int, namespace text, name text, version text, description text, step_count int, created_at timestamptz,
+		retired_at timestamptz)
 	AS 'MODULE_PATHNAME', 'tasker_list_task_templates' LANGUAGE C STABLE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.list_task_templates(text) IS
 	'every version of every template, of one namespace or of all, by namespace, name and version';
+
+-- Locks: the rows of the versions.
+CREATE FUNCTION tasker.retire_task_template(name text, namespace text DEFAULT 'default', version text DEFAULT NULL,
+	retired boolean DEFAULT true) RETURNS int
+	AS 'MODULE_PATHNAME', 'tasker_retire_task_template' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.retire_task_template(text, text, text, boolean) IS
+	'no new tasks of a version (NULL: of any version) from now on, TC001 for whoever asks for one; tasks that exist go on. With retired false they can be made again. Without a version, create_task passes over retired ones. Returns how many versions that changed. Errors: TC001 unknown template, 22004';
 
 -- ---------------------------------------------------------------------------
 -- Functions: tasks.
@@ -675,6 +783,30 @@ CREATE FUNCTION tasker.retry_task(task_id bigint, reason text DEFAULT NULL) RETU
 
 COMMENT ON FUNCTION tasker.retry_task(bigint, text) IS
 	'a task in error goes on from its failed steps, with new attempts; finished results are kept. Returns how many steps that are; 0 for a task not in error. Errors: TC002';
+
+-- Locks: of one task after the other those of cancel_task, if they are free.
+CREATE FUNCTION tasker.cancel_tasks(filters jsonb, max_tasks int DEFAULT 1000, dry_run boolean DEFAULT true,
+	reason text DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, outcome text)
+	AS 'MODULE_PATHNAME', 'tasker_cancel_tasks' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION tasker.cancel_tasks(jsonb, int, boolean, text) IS
+	'cancel_task for tasks that match every filter (those of list_tasks) and are not final, by ascending id, at most max_tasks; of more than that, the newest. outcome: would_cancel in a dry run, which is the default and changes nothing; else cancelled, busy (somebody has the task in hand just now: call again) or unchanged (it ended meanwhile). Errors: 22004 null filters, 22023 unknown filter, TC023';
+
+CREATE FUNCTION tasker.retry_tasks(filters jsonb, max_tasks int DEFAULT 1000, dry_run boolean DEFAULT true,
+	reason text DEFAULT NULL)
+	RETURNS TABLE (task_id bigint, outcome text)
+	AS 'MODULE_PATHNAME', 'tasker_retry_tasks' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION tasker.retry_tasks(jsonb, int, boolean, text) IS
+	'retry_task for tasks in error that match every filter, as cancel_tasks does it. outcome: would_retry, retried, busy or unchanged. Errors: 22004 null filters, 22023 unknown filter, TC023';
+
+-- Locks: as cancel_task.
+CREATE FUNCTION tasker.erase_task_payload(task_id bigint) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_erase_task_payload' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.erase_task_payload(bigint) IS
+	'replaces the data of a final task by {"erased": true}: its context, the results and errors of its steps, the payloads of its signals and published events; its idempotency_key is forgotten but still counts, by its hash. What happened, when and by whom stays on record, and so does who erased (tasks.erased_at, erased_by). False when that was done before. Names, tags, reasons and metadata are not touched. Errors: TC002, TC012 the task is not final';
 
 -- ---------------------------------------------------------------------------
 -- Functions: moves made by people.  Each resumes a task that was in error, takes
@@ -770,7 +902,7 @@ CREATE FUNCTION tasker.checkpoint_step(workflow_step_id bigint, claim_token bigi
 	AS 'MODULE_PATHNAME', 'tasker_checkpoint_step' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.checkpoint_step(bigint, bigint, jsonb, boolean) IS
-	'stores how far a claimed step has come, for whoever claims it next; with yield it is given back at once, and no attempt is counted. True. Errors: TC011, TC003, 22004, TC023';
+	'stores how far a claimed step has come, for whoever claims it next, and gives the event step.checkpointed; with yield it is given back at once, and no attempt is counted. True. Errors: TC011, TC003, 22004, TC023';
 
 -- Locks: the queue row; when the step fails for good, then the task row.
 CREATE FUNCTION tasker.fail_step(workflow_step_id bigint, claim_token bigint, error jsonb,
@@ -956,11 +1088,17 @@ COMMENT ON FUNCTION tasker.detect_stale_tasks(boolean, int) IS
 	'the unfinished tasks that stand still for longer than their template''s lifecycle allows, the longest overdue first, with what would be done; a real run does it, and leaves out what somebody has in hand and what nothing is to be done about. state is the one before. Looks at every live task. Errors: 22023, TC023';
 
 -- Locks: only what is free.
+CREATE FUNCTION tasker.configure(name text, value text DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'tasker_configure' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.configure(text, text) IS
+	'stores a setting with the data (tasker.settings), or takes it back (NULL): retention_days, how long tasks that ended and events are kept, 1 to 36500, and idempotency_retention_days, the same for the keys of tasks. By default all of them are kept for ever. run_maintenance does the work. Errors: 22023 no such setting or value, 22004';
+
 CREATE FUNCTION tasker.run_maintenance(max_items int DEFAULT 1000) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'tasker_run_maintenance' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.run_maintenance(int) IS
-	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and delays whose time came, makes the tasks of schedules that are due, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day. At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
+	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and delays whose time came, makes the tasks of schedules that are due, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day, drops what is older than configure() allows (docs/retention.md). At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
 
 -- ---------------------------------------------------------------------------
 -- Functions: schedules.  Locks: the row of the schedule.
@@ -1162,9 +1300,9 @@ SELECT t.task_id,
 	END AS state,
 	coalesce(CASE WHEN q.phase <> 'x' THEN q.attempts END,
 		(SELECT a.attempt FROM tasker.step_attempts a
-		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key
+		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key AND a.slot = t.slot
 			AND a.attempt_no > coalesce((SELECT max(m.after_attempt_no) FROM tasker.step_moves m
-				WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key
+				WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key AND m.slot = t.slot
 					AND m.verb IN ('reset', 'retry_task')), 0)
 		ORDER BY a.attempt_no DESC LIMIT 1), 0) AS attempts,
 	s.max_attempts,
@@ -1195,17 +1333,17 @@ LEFT JOIN LATERAL (
 		(SELECT a.attempt_no, 0::bigint AS move_id, a.to_state, a.worker_id, a.claimed_at,
 			a.finished_at AS recorded_at, a.results, NULL AS reason
 		FROM tasker.step_attempts a
-		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key
+		WHERE a.task_id = t.task_id AND a.step_no = s.step_no AND a.shard_key = t.shard_key AND a.slot = t.slot
 		ORDER BY a.attempt_no DESC LIMIT 1)
 		UNION ALL
 		(SELECT m.after_attempt_no, m.move_id, m.to_state, m.worker_id, m.claimed_at, m.moved_at, m.results, m.reason
 		FROM tasker.step_moves m
-		WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key
+		WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key AND m.slot = t.slot
 		ORDER BY m.move_id DESC LIMIT 1)) r
 	ORDER BY r.attempt_no DESC, r.move_id DESC LIMIT 1) h ON true
 LEFT JOIN LATERAL (
 	SELECT f.error FROM tasker.step_attempts f
-	WHERE f.task_id = t.task_id AND f.step_no = s.step_no AND f.shard_key = t.shard_key AND f.error IS NOT NULL
+	WHERE f.task_id = t.task_id AND f.step_no = s.step_no AND f.shard_key = t.shard_key AND f.slot = t.slot AND f.error IS NOT NULL
 	ORDER BY f.attempt_no DESC LIMIT 1) e ON true
 WHERE tasker.sees_namespace(n.namespace_id);
 
@@ -1423,13 +1561,15 @@ FROM (
 		JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
 		CROSS JOIN LATERAL (
 			SELECT x.recorded_as, x.recorded_by, x.reason FROM tasker.task_transitions x
-			WHERE x.task_id = t.task_id AND x.shard_key = t.shard_key
+			WHERE x.task_id = t.task_id AND x.shard_key = t.shard_key AND x.slot = t.slot
 			ORDER BY x.transition_id DESC LIMIT 1) r
 		WHERE t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast')) e
 	WINDOW history AS (PARTITION BY e.task_id, e.step_no ORDER BY e.place, e.move_id, e.ordinal)) h
 WHERE NOT (h.of_task AND h.from_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually'))
 	AND tasker.sees_namespace((SELECT n.namespace_id FROM tasker.tasks t
-		JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id WHERE t.task_id = h.task_id));
+		JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id WHERE t.task_id = h.task_id))
+	-- the history outlives a task that retention dropped, for a while
+	AND EXISTS (SELECT FROM tasker.tasks t WHERE t.task_id = h.task_id);
 
 COMMENT ON VIEW tasker.workflow_step_transitions IS 'every change of every step''s state, with who (a worker, or a role) and why; transition_no counts per step, from 1, in the order in which they happened; filter by task_id';
 
@@ -1446,12 +1586,9 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.named_step_edges', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.lanes', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.tasks', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_queue', '');
-SELECT pg_catalog.pg_extension_config_dump('tasker.step_attempts', '');
-SELECT pg_catalog.pg_extension_config_dump('tasker.step_moves', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.signals', '');
-SELECT pg_catalog.pg_extension_config_dump('tasker.task_transitions', '');
-SELECT pg_catalog.pg_extension_config_dump('tasker.task_pauses', '');
-SELECT pg_catalog.pg_extension_config_dump('tasker.domain_events', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.history_slots', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.event_horizon', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.event_epochs', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.idempotency_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_starts', '');
@@ -1491,7 +1628,10 @@ ALTER TABLE tasker.step_moves OWNER TO @extowner@;
 ALTER TABLE tasker.signals OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
 ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
+ALTER TABLE tasker.step_checkpoints OWNER TO @extowner@;
 ALTER TABLE tasker.domain_events OWNER TO @extowner@;
+ALTER TABLE tasker.history_slots OWNER TO @extowner@;
+ALTER TABLE tasker.event_horizon OWNER TO @extowner@;
 ALTER TABLE tasker.event_epochs OWNER TO @extowner@;
 ALTER TABLE tasker.idempotency_keys OWNER TO @extowner@;
 ALTER TABLE tasker.task_starts OWNER TO @extowner@;
@@ -1543,7 +1683,10 @@ ALTER TABLE tasker.task_pauses ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.maintenance ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.schedules ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.step_checkpoints ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.domain_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.history_slots ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.event_horizon ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.workers ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA tasker FROM PUBLIC;

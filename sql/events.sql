@@ -256,6 +256,25 @@ SELECT epoch, system_identifier = (SELECT system_identifier FROM pg_control_syst
 	database_oid = (SELECT oid FROM pg_database WHERE datname = current_database()) AS this_database, timeline
 FROM tasker.event_epochs;
 
+-- A checkpoint is an event, durable, without what it says; it changes no state
+CALL pg_temp.settle();
+SELECT head AS start FROM tasker.events_lag() \gset
+SELECT created FROM tasker.register_task_template('{"name": "long", "namespace": "events", "steps": [{"name": "s"}]}');
+SELECT task_id AS t FROM tasker.create_task('long', namespace => 'events') \gset
+SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('w', task_id => :t) \gset
+SELECT tasker.checkpoint_step(:step, :token, '{"secret": 1}'), tasker.checkpoint_step(:step, :token, '{"secret": 2}', true);
+CALL pg_temp.settle();
+SELECT name, payload - 'namespace' - 'recorded_by' AS payload, payload->>'recorded_by' = session_user AS by_me
+FROM tasker.read_events(:'start', pattern => 'step.check*');
+SELECT name, state, attempts, checkpoint FROM tasker.workflow_steps WHERE task_id = :t;
+SELECT to_state, why FROM tasker.workflow_step_transitions WHERE task_id = :t ORDER BY transition_no;
+BEGIN;
+SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('w', task_id => :t) \gset
+SELECT tasker.checkpoint_step(:step, :token, '3');
+ROLLBACK;
+CALL pg_temp.settle();
+SELECT count(*) FROM tasker.read_events(:'start', pattern => 'step.checkpointed');
+
 -- Come from another server: what was written there is settled, whatever its
 -- transaction ids, and the next write begins another epoch, once.
 CALL pg_temp.settle();

@@ -68,7 +68,7 @@ BEGIN
 	EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF) ' || query INTO plan;
 	RETURN QUERY SELECT p->>'Relation Name', bool_or(p->>'Node Type' = 'Seq Scan')
 		FROM jsonb_path_query(plan, '$.**{1 to 50} ? (exists (@."Relation Name"))') p
-		WHERE p->>'Relation Name' IN ('tasks', 'step_queue', 'step_attempts', 'step_moves', 'task_transitions') GROUP BY 1 ORDER BY 1;
+		WHERE p->>'Relation Name' IN ('tasks', 'step_queue', 'step_attempts_0', 'step_moves_0', 'task_transitions_0') GROUP BY 1 ORDER BY 1;
 END $$;
 BEGIN;
 SET LOCAL tasker_core.notify = off;

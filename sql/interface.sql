@@ -17,7 +17,7 @@ FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.oid = 'tasker.
 -- each with a comment
 SELECT 'function' AS kind, oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = 'tasker'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL
 UNION ALL
-SELECT relkind::text, oid::regclass::text FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'v') AND obj_description(oid, 'pg_class') IS NULL
+SELECT relkind::text, oid::regclass::text FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition AND obj_description(oid, 'pg_class') IS NULL
 UNION ALL
 SELECT 'schema', 'tasker' WHERE obj_description('tasker'::regnamespace, 'pg_namespace') IS NULL;
 
@@ -29,7 +29,7 @@ WHERE pronamespace = 'tasker'::regnamespace AND (t.typtype = 'c' OR t.oid::regty
 
 -- nothing to PUBLIC
 SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'tasker'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE');
-SELECT oid::regclass FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'v')
+SELECT oid::regclass FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'p', 'v')
 	AND has_table_privilege('public', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
 SELECT has_schema_privilege('public', 'tasker', 'USAGE') AS usage, has_schema_privilege('public', 'tasker', 'CREATE') AS create;
 
@@ -43,10 +43,10 @@ SELECT oid::regprocedure, provolatile FROM pg_proc WHERE pronamespace = 'tasker'
 -- Dump: every table and sequence goes along, rows and all
 -- ---------------------------------------------------------------------------
 
-SELECT c.relname AS not_dumped FROM pg_class c, pg_extension e WHERE c.relnamespace = 'tasker'::regnamespace AND c.relkind IN ('r', 'p', 'S') AND e.extname = 'tasker_core' AND c.oid <> ALL (e.extconfig);
+SELECT c.relname AS not_dumped FROM pg_class c, pg_extension e WHERE c.relnamespace = 'tasker'::regnamespace AND c.relkind IN ('r', 'S') AND e.extname = 'tasker_core' AND c.oid <> ALL (e.extconfig);
 SELECT c.relname AS only_in_part FROM pg_extension e, unnest(e.extconfig, e.extcondition) x(oid, condition) JOIN pg_class c USING (oid) WHERE e.extname = 'tasker_core' AND x.condition <> '';
 -- all in the schema belongs to the extension, and the extension has nothing elsewhere
-SELECT c.relname AS stray FROM pg_class c WHERE c.relnamespace = 'tasker'::regnamespace AND c.relkind IN ('r', 'v', 'S')
+SELECT c.relname AS stray FROM pg_class c WHERE c.relnamespace = 'tasker'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
 	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e');
 SELECT pg_describe_object(classid, objid, 0) AS elsewhere FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'tasker_core') AND deptype = 'e'
 	AND (pg_identify_object(classid, objid, 0)).schema IS DISTINCT FROM 'tasker' AND classid <> 'pg_namespace'::regclass;

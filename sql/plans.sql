@@ -9,7 +9,7 @@ SELECT created FROM tasker.register_task_template('{"name": "diamond", "namespac
 -- A session of its own makes its plans while the tables hold next to nothing, or
 -- look as if they did.
 BEGIN;
-SELECT count(*) FROM pg_stat_xact_user_tables WHERE schemaname = 'tasker' AND seq_scan > 0 AND relname IN ('tasks', 'step_queue', 'step_attempts', 'task_transitions', 'step_moves', 'idempotency_keys', 'workers');
+SELECT count(*) FROM pg_stat_xact_user_tables WHERE schemaname = 'tasker' AND seq_scan > 0 AND relname IN ('tasks', 'step_queue', 'step_attempts_0', 'task_transitions_0', 'step_moves_0', 'idempotency_keys', 'workers');
 SELECT task_id AS t FROM tasker.create_task('diamond', '{"x": 1}', 'plans') \gset
 SELECT created FROM tasker.create_task('diamond', '{"x": 1}', 'plans');
 SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('plans', 1, '{plans}') \gset
@@ -33,7 +33,7 @@ SELECT step_state FROM tasker.claim_steps('plans', task_id => :t) c, tasker.fail
 SELECT task_id AS u FROM tasker.create_task('diamond', '{"x": 2}', 'plans') \gset
 SELECT tasker.cancel_task(:u);
 SELECT relname, seq_scan AS sequential, idx_scan > 0 AS by_index FROM pg_stat_xact_user_tables
-WHERE schemaname = 'tasker' AND relname IN ('tasks', 'step_queue', 'step_attempts', 'task_transitions', 'step_moves', 'idempotency_keys', 'workers') ORDER BY 1;
+WHERE schemaname = 'tasker' AND relname IN ('tasks', 'step_queue', 'step_attempts_0', 'task_transitions_0', 'step_moves_0', 'idempotency_keys', 'workers') ORDER BY 1;
 ROLLBACK;
 
 -- an expired last attempt is found by index too
@@ -44,7 +44,7 @@ SELECT count(*) FROM tasker.claim_steps('plans', 1, '{plans}', 0.1);
 SET LOCAL tasker_core.clock_offset = 1;
 SELECT count(*) FROM tasker.claim_steps('plans', 1, '{plans}', 0.1);
 SELECT state FROM tasker.tasks WHERE task_id = :t;
-SELECT sum(seq_scan) AS sequential FROM pg_stat_xact_user_tables WHERE schemaname = 'tasker' AND relname IN ('step_queue', 'step_attempts', 'task_transitions');
+SELECT sum(seq_scan) AS sequential FROM pg_stat_xact_user_tables WHERE schemaname = 'tasker' AND relname IN ('step_queue', 'step_attempts_0', 'task_transitions_0');
 ROLLBACK;
 
 -- the session's own planner settings are left alone

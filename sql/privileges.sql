@@ -19,7 +19,7 @@ SELECT created FROM tasker.register_task_template('{"name": "pair", "namespace":
 
 SELECT 'schema' AS kind, nspname::text AS name, grantee, privilege_type FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) WHERE nspname = 'tasker' AND grantee <> nspowner
 UNION ALL
-SELECT relkind::text, relname, grantee, privilege_type FROM pg_class, aclexplode(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))) WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'v', 'S') AND grantee <> relowner
+SELECT relkind::text, relname, grantee, privilege_type FROM pg_class, aclexplode(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))) WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') AND grantee <> relowner
 UNION ALL
 SELECT 'function', proname, grantee, privilege_type FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE pronamespace = 'tasker'::regnamespace AND grantee <> proowner;
 -- every function has its rights taken away, not left at the default
@@ -44,7 +44,7 @@ CREATE TABLE tasker.mine ();
 -- of all functions and tables, none
 SELECT count(*) FILTER (WHERE has_function_privilege(p.oid, 'EXECUTE')) AS executable, count(*) > 20 AS functions FROM pg_proc p WHERE pronamespace = 'tasker'::regnamespace;
 SELECT count(*) FILTER (WHERE has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')) AS accessible, count(*) > 10 AS relations
-FROM pg_class c WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'v');
+FROM pg_class c WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'p', 'v');
 RESET ROLE;
 
 -- ---------------------------------------------------------------------------
@@ -146,7 +146,7 @@ CREATE EXTENSION tasker_core;
 DROP SCHEMA tasker;
 CREATE EXTENSION tasker_core;
 SELECT count(*) > 20 AS objects, bool_and(pg_get_userbyid(owner) = 'regress_tasker_app') AS all_his FROM (
-	SELECT relowner FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'v', 'S')
+	SELECT relowner FROM pg_class WHERE relnamespace = 'tasker'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
 	UNION ALL SELECT nspowner FROM pg_namespace WHERE nspname = 'tasker') o(owner);
 -- he uses it at once, grants it, and reads his tables
 SELECT created FROM tasker.register_task_template('{"name": "one", "steps": [{"name": "s"}]}');

@@ -55,19 +55,19 @@ SELECT * FROM pg_temp.damage(:fresh, 'DELETE FROM tasker.step_queue WHERE task_i
 SELECT * FROM pg_temp.damage(:fresh, 'DELETE FROM tasker.step_queue WHERE task_id = $t AND step_no = 4');
 SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.step_queue SET phase = 'r', remaining_parents = 0 WHERE task_id = $t AND step_no = 4$$);
 SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.step_queue SET remaining_parents = 1 WHERE task_id = $t AND step_no = 4');
-SELECT * FROM pg_temp.damage(:fresh, $$INSERT INTO tasker.step_queue SELECT task_id, 2, shard_key, lane_id, 'r', false, visible_at, 0, 0, 3, 0 FROM tasker.step_queue WHERE task_id = $t AND step_no = 1$$);
+SELECT * FROM pg_temp.damage(:fresh, $$INSERT INTO tasker.step_queue SELECT task_id, 2, shard_key, slot, lane_id, 'r', false, visible_at, 0, 0, 3, 0 FROM tasker.step_queue WHERE task_id = $t AND step_no = 1$$);
 SELECT * FROM pg_temp.damage(:half, 'DELETE FROM tasker.step_queue WHERE task_id = $t AND step_no = 3');
 SELECT * FROM pg_temp.damage(:half, $$UPDATE tasker.step_queue SET phase = 'w', remaining_parents = 1 WHERE task_id = $t AND step_no = 3$$);
 SELECT * FROM pg_temp.damage(:complete, 'DELETE FROM tasker.step_attempts WHERE task_id = $t AND step_no = 2');
 -- 2: one result
-SELECT * FROM pg_temp.damage(:complete, $$INSERT INTO tasker.step_attempts SELECT task_id, step_no, 2, shard_key, 2, outcome, to_state, worker_id, claim_token, claimed_at,
+SELECT * FROM pg_temp.damage(:complete, $$INSERT INTO tasker.step_attempts SELECT task_id, step_no, 2, shard_key, slot, 2, outcome, to_state, worker_id, claim_token, claimed_at,
 	finished_at, results, error, next_retry_at, backoff_request_seconds, recorded_by FROM tasker.step_attempts WHERE task_id = $t AND step_no = 4$$);
-SELECT * FROM pg_temp.damage(:half, $$INSERT INTO tasker.step_queue SELECT task_id, 1, shard_key, lane_id, 'r', false, visible_at, 0, 0, 3, 1 FROM tasker.step_queue WHERE task_id = $t AND step_no = 3$$);
+SELECT * FROM pg_temp.damage(:half, $$INSERT INTO tasker.step_queue SELECT task_id, 1, shard_key, slot, lane_id, 'r', false, visible_at, 0, 0, 3, 1 FROM tasker.step_queue WHERE task_id = $t AND step_no = 3$$);
 -- 3: a chain of legal moves from pending to the present state
 SELECT * FROM pg_temp.damage(:complete, $$UPDATE tasker.task_transitions SET to_state = 'error' WHERE task_id = $t AND to_state = 'complete'$$);
 SELECT * FROM pg_temp.damage(:complete, 'DELETE FROM tasker.task_transitions WHERE task_id = $t');
 SELECT * FROM pg_temp.damage(:complete, $$DELETE FROM tasker.task_transitions WHERE task_id = $t AND from_state = 'pending'$$);
-SELECT * FROM pg_temp.damage(:complete, $$INSERT INTO tasker.task_transitions (task_id, shard_key, from_state, to_state, moved_at, recorded_by) VALUES ($t, 0, 'complete', 'pending', now(), ''), ($t, 0, 'pending', 'complete', now(), '')$$);
+SELECT * FROM pg_temp.damage(:complete, $$INSERT INTO tasker.task_transitions (task_id, shard_key, slot, from_state, to_state, moved_at, recorded_by) SELECT $t, 0, slot, f, s, now(), '' FROM tasker.tasks, (VALUES ('complete', 'pending'), ('pending', 'complete')) v(f, s) WHERE task_id = $t$$);
 -- 4: the task leaves in_progress exactly when nothing can run any more
 SELECT * FROM pg_temp.damage(:half, $$UPDATE tasker.tasks SET state = 'complete', finished_at = now() WHERE task_id = $t$$);
 SELECT * FROM pg_temp.damage(:half, $$UPDATE tasker.tasks SET state = 'pending' WHERE task_id = $t$$);
@@ -84,7 +84,11 @@ SELECT * FROM pg_temp.damage(:retrying, 'DELETE FROM tasker.step_attempts WHERE 
 SELECT * FROM pg_temp.damage(:failed, 'UPDATE tasker.step_attempts SET attempt_no = 9, attempt = 9 WHERE task_id = $t AND step_no = 2');
 -- the claim index would not find a row in a foreign lane; rows of no step
 SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.tasks SET priority = 7 WHERE task_id = $t');
-SELECT * FROM pg_temp.damage(:fresh, $$INSERT INTO tasker.step_queue SELECT task_id, 99, shard_key, lane_id, 'r', false, visible_at, 0, 0, 3, 0 FROM tasker.step_queue WHERE task_id = $t AND step_no = 1$$);
+SELECT * FROM pg_temp.damage(:fresh, $$INSERT INTO tasker.step_queue SELECT task_id, 99, shard_key, slot, lane_id, 'r', false, visible_at, 0, 0, 3, 0 FROM tasker.step_queue WHERE task_id = $t AND step_no = 1$$);
+
+-- rows that nothing finds: in the members of another slot
+SELECT * FROM pg_temp.damage(:complete, $$INSERT INTO tasker.task_pauses (task_id, shard_key, slot, paused, moved_at, recorded_by) SELECT $t, 0, (slot + 3) % 8, true, now(), '' FROM tasker.tasks WHERE task_id = $t$$);
+SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.step_queue SET slot = 7 WHERE task_id = $t');
 
 -- values that no function of ours writes
 SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.tasks SET state = 'finished' WHERE task_id = $t$$);

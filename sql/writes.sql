@@ -14,7 +14,7 @@ SELECT count(*) FROM unnest(ARRAY['{"name": "chain", "namespace": "writes", "ste
 CREATE TEMP TABLE counters AS SELECT relname, n_tup_ins AS ins, n_tup_upd AS upd, n_tup_del AS del, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE schemaname = 'tasker' WITH NO DATA;
 -- writes since the last call, per step; workers apart, which are written by the clock
 CREATE FUNCTION pg_temp.writes(steps numeric) RETURNS TABLE (relname name, ins numeric, upd numeric, del numeric, all_hot boolean) LANGUAGE sql AS $$
-	SELECT s.relname, round((n_tup_ins - ins) / steps, 3), round((n_tup_upd - upd) / steps, 3), round((n_tup_del - del) / steps, 3), n_tup_hot_upd - hot = n_tup_upd - upd
+	SELECT regexp_replace(s.relname, '_\d$', ''), round((n_tup_ins - ins) / steps, 3), round((n_tup_upd - upd) / steps, 3), round((n_tup_del - del) / steps, 3), n_tup_hot_upd - hot = n_tup_upd - upd
 	FROM pg_stat_user_tables s JOIN counters c USING (relname)
 	WHERE schemaname = 'tasker' AND relname <> 'workers' AND (n_tup_ins > ins OR n_tup_upd > upd OR n_tup_del > del) ORDER BY 1 $$;
 CREATE PROCEDURE pg_temp.start() LANGUAGE sql AS $$

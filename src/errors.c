@@ -31,6 +31,17 @@ tc_raise_template_not_found(const char *namespace_name, const char *name,
 }
 
 void
+tc_raise_template_retired(const char *namespace_name, const char *name, const char *version)
+{
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_TEMPLATE_NOT_FOUND),
+			 errmsg("template \"%s\" version \"%s\" in namespace \"%s\" is retired",
+					name, version, namespace_name),
+			 errdetail("Tasks of it that exist go on, and no new ones are made."),
+			 errhint("Use another version, or take it back with tasker.retire_task_template(..., retired => false).")));
+}
+
+void
 tc_raise_task_not_found(int64 task_id)
 {
 	ereport(ERROR,

@@ -22,10 +22,13 @@
 #define TC_ERRCODE_TEMPLATE_CONFLICT	MAKE_SQLSTATE('T','C','0','2','1')
 #define TC_ERRCODE_SCHEMA_MISMATCH		MAKE_SQLSTATE('T','C','0','2','2')
 #define TC_ERRCODE_LIMIT_EXCEEDED		MAKE_SQLSTATE('T','C','0','2','3')
+#define TC_ERRCODE_EVENTS_DROPPED		MAKE_SQLSTATE('T','C','0','2','4')
 #define TC_ERRCODE_VERSION_MISMATCH		MAKE_SQLSTATE('T','C','0','9','0')
 
 extern void tc_raise_template_not_found(const char *namespace_name, const char *name,
 										const char *version) pg_attribute_noreturn();
+extern void tc_raise_template_retired(const char *namespace_name, const char *name,
+									  const char *version) pg_attribute_noreturn();
 extern void tc_raise_task_not_found(int64 task_id) pg_attribute_noreturn();
 extern void tc_raise_step_not_found(int64 workflow_step_id) pg_attribute_noreturn();
 extern void tc_raise_lease_lost(int64 workflow_step_id) pg_attribute_noreturn();

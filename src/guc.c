@@ -21,6 +21,7 @@ int			tc_guc_max_template_edges = 100000;
 int			tc_guc_max_json_depth = 1000;
 int			tc_guc_max_pending_tasks = 0;
 int			tc_guc_max_task_starts_per_minute = 0;
+int			tc_guc_template_cache_kb = 65536;
 int			tc_guc_shard_count = 1;
 char	   *tc_guc_databases = "";
 char	   *tc_guc_worker_role = "";
@@ -154,6 +155,11 @@ tc_guc_init(void)
 							NULL,
 							&tc_guc_max_payload_kb, 16 * 1024, 1, 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.template_cache_size",
+							"How much memory a session keeps compiled templates in.",
+							"When they are more, they are forgotten, and compiled again as they are needed.",
+							&tc_guc_template_cache_kb, 64 * 1024, 64, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("tasker_core.shard_count",
 							"How many shards CREATE EXTENSION lays tasks out in.",
 							"Stored in tasker.settings then; without effect on an extension that exists.",

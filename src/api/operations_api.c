@@ -11,11 +11,13 @@
 #include "compat.h"
 #include "domain/states.h"
 #include "errors.h"
+#include "ops/configure.h"
 #include "ops/operations.h"
 
 PG_FUNCTION_INFO_V1(tasker_create_dead_letter);
 PG_FUNCTION_INFO_V1(tasker_resolve_dead_letter);
 PG_FUNCTION_INFO_V1(tasker_detect_stale_tasks);
+PG_FUNCTION_INFO_V1(tasker_configure);
 PG_FUNCTION_INFO_V1(tasker_run_maintenance);
 
 #define DEFAULT_STALE_TASKS 100
@@ -110,6 +112,20 @@ tasker_detect_stale_tasks(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* ---- settings that belong to the data ------------------------------------ */
+
+Datum
+tasker_configure(PG_FUNCTION_ARGS)
+{
+	char	   *name = tc_arg_required_text(fcinfo, 0, "name");
+	char	   *value = tc_arg_text(fcinfo, 1);
+
+	tc_session_begin(fcinfo);
+	tc_configure(name, value);
+	tc_session_end();
+	PG_RETURN_VOID();
+}
+
 /* ---- maintenance --------------------------------------------------------- */
 
 Datum
@@ -126,9 +142,12 @@ tasker_run_maintenance(PG_FUNCTION_ARGS)
 
 	json = psprintf("{\"leases_failed\": %d, \"waits_ended\": %d, \"namespaces_notified\": %d, \"schedules_fired\": %d,"
 					" \"stale_tasks_failed\": %d, \"stale_tasks_dead_lettered\": %d, \"dead_letters_closed\": %d,"
-					" \"workers_forgotten\": %d}",
+					" \"workers_forgotten\": %d, \"history_slots_begun\": %d, \"tasks_dropped\": %d,"
+					" \"tasks_moved_on\": %d, \"history_slots_truncated\": %d, \"idempotency_keys_dropped\": %d}",
 					result.leases_failed, result.waits_ended, result.namespaces_notified, result.schedules_fired,
 					result.stale_tasks_failed, result.stale_tasks_dead_lettered, result.dead_letters_closed,
-					result.workers_forgotten);
+					result.workers_forgotten, result.retention.slots_begun, result.retention.tasks_dropped,
+					result.retention.tasks_moved_on, result.retention.slots_truncated,
+					result.retention.idempotency_keys_dropped);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }

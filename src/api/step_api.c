@@ -92,7 +92,7 @@ emit_claim(TcEmit *emit, const TcClaim *claim)
 	tc_emit_jsonb(emit, claim->dependency_results);
 	tc_emit_null(emit);			/* inputs: of steps made at run time */
 	tc_emit_jsonb(emit, row->checkpoint);
-	tc_emit_int32(emit, claim->lane->priority);
+	tc_emit_int32(emit, claim->priority);
 	tc_emit_datum(emit, claim->correlation_id);
 	if (step->timeout_seconds > 0)
 		tc_emit_int32(emit, step->timeout_seconds);

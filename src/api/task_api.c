@@ -46,6 +46,12 @@ emit_created(TcEmit *emit, const TcCreateResult *result)
 {
 	tc_emit_int64(emit, result->task_id);
 	tc_emit_bool(emit, result->created);
+	if (result->dropped)
+	{
+		tc_emit_null(emit);
+		tc_emit_null(emit);
+		return;
+	}
 	tc_emit_int32(emit, result->step_count);
 	tc_emit_text(emit, tc_task_state_name(result->state));
 }

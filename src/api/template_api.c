@@ -16,6 +16,7 @@ PG_FUNCTION_INFO_V1(tasker_register_task_template);
 PG_FUNCTION_INFO_V1(tasker_validate_task_template);
 PG_FUNCTION_INFO_V1(tasker_get_task_template);
 PG_FUNCTION_INFO_V1(tasker_list_task_templates);
+PG_FUNCTION_INFO_V1(tasker_retire_task_template);
 
 /* A list of char * as text[]; NIL is the empty array, never NULL. */
 static Datum
@@ -100,7 +101,24 @@ tasker_list_task_templates(PG_FUNCTION_ARGS)
 		tc_emit_text(&emit, summaries[i].description);
 		tc_emit_int32(&emit, summaries[i].step_count);
 		tc_emit_timestamptz(&emit, summaries[i].created_at);
+		tc_emit_timestamptz(&emit, summaries[i].retired_at);
 		tc_emit_row(&emit);
 	}
 	return (Datum) 0;
+}
+
+Datum
+tasker_retire_task_template(PG_FUNCTION_ARGS)
+{
+	char	   *name = tc_arg_required_text(fcinfo, 0, "name");
+	char	   *namespace_name = tc_arg_text(fcinfo, 1);
+	char	   *version = tc_arg_text(fcinfo, 2);
+	bool		retired = tc_arg_bool(fcinfo, 3, true);
+	int32		changed;
+
+	tc_session_begin(fcinfo);
+	changed = tc_retire_template(name, namespace_name ? namespace_name : TC_DEFAULT_NAMESPACE, version,
+								 retired);
+	tc_session_end();
+	PG_RETURN_INT32(changed);
 }

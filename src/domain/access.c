@@ -26,6 +26,7 @@ static const TcFunctionAccess functions[] = {
 	{"register_task_template", PRODUCER, TC_NAMESPACES_BY_FUNCTION},
 	{"validate_task_template", ANY, TC_NAMESPACES_NONE},
 	{"get_task_template", PRODUCER | WORKER | READER, TC_NAMESPACES_BY_FUNCTION},
+	{"retire_task_template", PRODUCER, TC_NAMESPACES_BY_FUNCTION},
 	{"list_task_templates", PRODUCER | WORKER | READER, TC_NAMESPACES_BY_FUNCTION},
 	{"template_graph", PRODUCER | WORKER | READER, TC_NAMESPACES_BY_FUNCTION},
 
@@ -39,6 +40,9 @@ static const TcFunctionAccess functions[] = {
 	{"pause_task", OPERATOR, TC_NAMESPACES_BY_TASK},
 	{"resume_task", OPERATOR, TC_NAMESPACES_BY_TASK},
 	{"retry_task", OPERATOR, TC_NAMESPACES_BY_TASK},
+	{"cancel_tasks", OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"retry_tasks", OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"erase_task_payload", OPERATOR, TC_NAMESPACES_BY_TASK},
 	{"transition_task", OPERATOR, TC_NAMESPACES_BY_TASK},
 	{"transition_step", OPERATOR, TC_NAMESPACES_BY_STEP},
 	{"reset_step", OPERATOR, TC_NAMESPACES_BY_STEP},
@@ -88,6 +92,7 @@ static const TcFunctionAccess functions[] = {
 	/* operations */
 	{"detect_stale_tasks", OPERATOR, TC_NAMESPACES_ALL},
 	{"run_maintenance", OPERATOR, TC_NAMESPACES_ALL},
+	{"configure", ADMIN, TC_NAMESPACES_ALL},
 
 	/* schedules */
 	{"create_schedule", PRODUCER, TC_NAMESPACES_BY_FUNCTION},

@@ -67,6 +67,7 @@ typedef enum TcEventSource
 	TC_SOURCE_TASK_PAUSES,
 	TC_SOURCE_STEP_ATTEMPTS,
 	TC_SOURCE_STEP_MOVES,
+	TC_SOURCE_STEP_CHECKPOINTS,
 	TC_SOURCE_DERIVED_COUNT,
 	TC_SOURCE_DOMAIN_EVENTS = TC_SOURCE_DERIVED_COUNT
 } TcEventSource;
@@ -76,7 +77,7 @@ typedef enum TcEventSource
 
 /*
  * What a row stands for, by its kind: "created", "from>to" of a transition,
- * "paused" or "resumed", "outcome>to" of an attempt, "verb>to" of a move.  A kind
+ * "paused" or "resumed", "outcome>to" of an attempt, "verb>to" of a move, "stored".  A kind
  * without a rule is no event.
  */
 typedef struct TcEventRule

@@ -159,7 +159,8 @@ typedef struct TcTemplate
 	const char *name;
 	const char *version;
 	TcIdentityStrategy identity;
-	bool		fail_fast;		/* the first failure that counts ends the task */
+	bool		fail_fast;
+	bool		retired;		/* no new tasks of it; not part of its content */		/* the first failure that counts ends the task */
 	const struct varlena *input_schema; /* jsonb, NULL = any context */
 	int32		nsteps;
 	TcStep	   *steps;

@@ -13,6 +13,7 @@
 #include "port.h"
 
 #include "compat.h"
+#include "domain/priority.h"
 #include "events/events.h"
 #include "ops/steps.h"
 #include "ops/signals.h"
@@ -272,6 +273,7 @@ add_contexts(Batch *batch)
 
 		batch->claims[i].task_context = task->context;
 		batch->claims[i].correlation_id = task->correlation_id;
+		batch->claims[i].priority = tc_priority_of_step(task->priority, batch->claims[i].step->priority);
 	}
 }
 
@@ -309,6 +311,7 @@ add_results(Batch *batch)
 		{
 			parents[n].claim = i;
 			parents[n].parent.task_id = key.task_id;
+			parents[n].slot = batch->claims[i].row.slot;
 			parents[n].parent.step_no = dag->parents[p] + 1;
 			parents[n++].parent_name = template->steps[dag->parents[p]].name;
 		}

@@ -193,10 +193,11 @@ answer_existing(int64 task_id, TcCreateResult *result)
 {
 	TcTaskRow  *task;
 
-	if (tc_task_read_latest(&task_id, 1, &task) != 1)
-		elog(ERROR, "an idempotency key names task " INT64_FORMAT ", which does not exist", task_id);
 	result->task_id = task_id;
 	result->created = false;
+	result->dropped = tc_task_read_latest(&task_id, 1, &task) != 1;
+	if (result->dropped)
+		return;
 	result->step_count = tc_template_get(task->named_task_id)->nsteps;
 	result->state = task->state;
 }
@@ -266,6 +267,8 @@ finish(const Creation *creation, TcCreateResult *result)
 		answer_existing(creation->existing, result);
 		return;
 	}
+	if (template->retired)
+		tc_raise_template_retired(template->namespace_name, template->name, template->version);
 	tc_require_context(template, task->context, creation->ordinal);
 
 	tc_task_insert(creation->task_id, task);
@@ -278,6 +281,7 @@ finish(const Creation *creation, TcCreateResult *result)
 
 	result->task_id = creation->task_id;
 	result->created = true;
+	result->dropped = false;
 	result->step_count = template->nsteps;
 	result->state = lane_id == 0 ? TC_TASK_PENDING
 		: tc_progress_roots(creation->task_id, template, lane_id, task->run_at);

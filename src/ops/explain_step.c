@@ -17,6 +17,7 @@
 #include "utils/json.h"
 
 #include "compat.h"
+#include "domain/priority.h"
 #include "domain/states.h"
 #include "ops/graph.h"
 #include "store/explain_store.h"
@@ -434,7 +435,8 @@ explain_position(Explanation *e, const TcLane *lane)
 		because(e, "queue_position", "claimable since %s; ahead of it in queue \"%s\" of namespace \"%s\": "
 				INT64_FORMAT ", " INT64_FORMAT " of them with a priority above its %d",
 				time_text(e->step->visible_at), queue, namespace_name, position.before,
-				position.of_higher_priority, lane->priority);
+				position.of_higher_priority,
+				tc_priority_of_step(e->view->task.priority, e->view->template->steps[e->node].priority));
 }
 
 static void

@@ -166,6 +166,14 @@ forget_workers(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 	result->workers_forgotten += tc_workers_forget(scope->max_items);
 }
 
+/* Last: it may end with locks that nobody can share. */
+static void
+retain(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
+{
+	if (tc_maintenance_take_turn())
+		tc_retain(scope->max_items, &result->retention);
+}
+
 /* ---- the story ------------------------------------------------------------ */
 
 /* Each part by itself leaves things as they should be, so it may have a transaction of its own. */
@@ -182,6 +190,7 @@ static const struct
 	{treat_stale, false},
 	{close_moot_dead_letters, false},
 	{forget_workers, false},
+	{retain, false},
 };
 
 int

@@ -5,6 +5,7 @@
 #ifndef TC_OPERATIONS_H
 #define TC_OPERATIONS_H
 
+#include "ops/retention.h"
 #include "store/dead_letter_store.h"
 #include "store/stale_store.h"
 
@@ -39,6 +40,7 @@ typedef struct TcMaintenanceResult
 	int			stale_tasks_dead_lettered;
 	int			dead_letters_closed;
 	int			workers_forgotten;
+	TcRetentionResult retention;
 } TcMaintenanceResult;
 
 /* At most max_items of each kind of work in a shard; waits for nobody. */

@@ -25,6 +25,25 @@ refuse_if_ahead(const TcEventHorizon *horizon, TcEventCursor cursor)
 				 errhint("Use a cursor that tasker.read_events() of this database returned, or null to read from the first event.")));
 }
 
+/*
+ * Asked after the rows were read: nothing can be dropped then that was not told
+ * before, since reading locks the history.
+ */
+static void
+refuse_if_dropped(TcEventCursor cursor)
+{
+	TcEventCursor oldest;
+	char		buf[TC_EVENT_CURSOR_SIZE];
+	char		oldest_buf[TC_EVENT_CURSOR_SIZE];
+
+	if (tc_event_oldest(&oldest) && tc_event_is_after(oldest, cursor))
+		ereport(ERROR,
+				(errcode(TC_ERRCODE_EVENTS_DROPPED),
+				 errmsg("events after cursor \"%s\" were dropped", tc_event_cursor_format(cursor, buf)),
+				 errdetail("The oldest valid cursor is %s.", tc_event_cursor_format(oldest, oldest_buf)),
+				 errhint("Go on from that cursor, and find out by other means what happened before it. Retention is longer with tasker.configure('retention_days', ...).")));
+}
+
 /* The events of a row that are after the cursor and asked for. */
 static int
 events_of_row(const TcEventRow *row, TcEventCursor after, const char *pattern, TcReadEvent *events)
@@ -65,8 +84,12 @@ tc_read_events(const TcReadRequest *request, TcReadEvent **events)
 		refuse_if_ahead(&horizon, after);
 	}
 
+	else
+		tc_event_oldest(&after);
+
 	/* one more, since the row of the cursor itself may have no event left */
 	nrows = tc_event_rows(&horizon, after, request->pattern, request->max_events + 1, &rows);
+	refuse_if_dropped(after);
 	*events = palloc(sizeof(TcReadEvent) * Max(nrows, 1) * TC_EVENTS_PER_ROW);
 	for (int i = 0; i < nrows && n < request->max_events; i++)
 		n += events_of_row(&rows[i], after, request->pattern, *events + n);

@@ -191,3 +191,12 @@ refuse_sql_steps(TcDefinition *definition)
 	if (definition->faults != NIL)
 		raise_invalid(definition);
 }
+
+int
+tc_retire_template(const char *name, const char *namespace_name, const char *version, bool retired)
+{
+	tc_scope_require_namespace(namespace_name);
+	if (tc_template_find(namespace_name, name, version) == 0)
+		tc_raise_template_not_found(namespace_name, name, version);
+	return tc_template_retire(namespace_name, name, version, retired);
+}

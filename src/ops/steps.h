@@ -35,6 +35,7 @@ typedef struct TcClaim
 	struct varlena *task_context;
 	struct varlena *dependency_results;
 	Datum		correlation_id;
+	int32		priority;
 } TcClaim;
 
 /* Claims up to max_steps steps for a worker; returns how many. */

@@ -11,6 +11,7 @@ typedef struct TcCreateResult
 {
 	int64		task_id;
 	bool		created;		/* false: the task that has this identity already */
+	bool		dropped;		/* it existed, and retention dropped it: only its key is known */
 	int32		step_count;
 	TcTaskState state;
 } TcCreateResult;

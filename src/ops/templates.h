@@ -40,6 +40,10 @@ extern int32 tc_find_template(const char *namespace_name, const char *name, cons
 extern struct varlena *tc_get_template(const char *name, const char *namespace_name,
 									   const char *version);
 
+/* See tc_template_retire(); TC001 when there is no such version. */
+extern int	tc_retire_template(const char *name, const char *namespace_name, const char *version,
+							   bool retired);
+
 /* Every version in a namespace, NULL = in all, that the caller may see; returns how many. */
 extern int	tc_list_templates(const char *namespace_name, TcTemplateSummary **summaries);
 

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "compat.h"
+#include "domain/priority.h"
 #include "domain/states.h"
 #include "ops/queries.h"
 #include "store/lane_store.h"
@@ -158,7 +159,8 @@ check_lane(Findings *findings, int32 node, const TcStepView *step)
 		return;
 	lane = tc_lane_get(step->lane_id);
 	if (lane->named_task_id != view->task.named_task_id ||
-		lane->task_priority != view->task.priority || strcmp(lane->queue, definition->queue) != 0)
+		(lane->task_priority != view->task.priority &&
+		 lane->task_priority != tc_priority_band(view->task.priority)) || strcmp(lane->queue, definition->queue) != 0)
 		found(findings, node + 1, "is in lane %d, which is another's", step->lane_id);
 }
 
@@ -199,6 +201,10 @@ check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable
 	int32		ended = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
 		steps[TC_STEP_SKIPPED] + steps[TC_STEP_CANCELLED] + steps[TC_STEP_ERROR] - blocking;
 
+	int64		elsewhere = tc_view_rows_elsewhere(task);
+
+	if (elsewhere > 0)
+		found(findings, 0, INT64_FORMAT " rows of it are in another slot than %d", elsewhere, task->slot);
 	if (findings->view->foreign_rows > 0)
 		found(findings, 0, "%d queue rows are of no step", findings->view->foreign_rows);
 	if (tc_task_state_is_ended(task->state) != (task->finished_at != TC_NO_TIME))

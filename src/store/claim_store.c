@@ -21,6 +21,7 @@
 #include "store/claim_store.h"
 #include "store/plans.h"
 #include "store/shards.h"
+#include "store/slot_store.h"
 
 /* ---- candidates ---------------------------------------------------------- */
 
@@ -204,7 +205,8 @@ tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **ke
 
 #define LOCKED_COLUMNS \
 	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
-	" q.attempts, q.max_attempts, q.attempt_no, q.claim_token, q.claimed_at, q.worker_id, q.checkpoint"
+	" q.attempts, q.max_attempts, q.attempt_no, q.claim_token, q.claimed_at, q.worker_id, q.checkpoint," \
+	" q.slot"
 
 /*
  * A source is one range of the index: a lane and a phase.  A row that another
@@ -257,6 +259,7 @@ read_locked_row(uint64 row, TcQueueRow *queue_row)
 	queue_row->claimed_at = tc_row_timestamptz(row, 11);
 	queue_row->worker_id = tc_row_text(row, 12);
 	queue_row->checkpoint = tc_row_varlena(row, 13);
+	queue_row->slot = tc_row_int16(row, 14);
 }
 
 /*
@@ -340,7 +343,7 @@ tc_claim_lock(const TcClaimScope *scope, const TcCandidate *candidates, int n, T
 
 static TcPlan plan_read_tasks = {
 	.sql =
-	"SELECT t.task_id, t.state, t.context, t.correlation_id"
+	"SELECT t.task_id, t.state, t.context, t.correlation_id, t.priority"
 	" FROM unnest($2::bigint[]) AS i(task_id)"
 	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1"
 	" ORDER BY t.task_id",
@@ -358,6 +361,7 @@ read_claim_task(uint64 row, TcClaimTask *task)
 		elog(ERROR, "unknown state of task " INT64_FORMAT, task->task_id);
 	task->context = tc_row_varlena(row, 3);
 	task->correlation_id = PointerGetDatum(tc_row_fixed(row, 4, UUID_LEN));
+	task->priority = tc_row_int32(row, 5);
 }
 
 int
@@ -394,26 +398,27 @@ static TcPlan plan_read_results = {
 	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[]) AS i(task_id, step_no, claim, name)"
 	" LEFT JOIN LATERAL ("
 	"  SELECT a.results FROM tasker.step_attempts a"
-	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.slot = $6"
 	"    AND a.outcome = 'completed'"
 	"  UNION ALL"
 	"  SELECT m.results FROM tasker.step_moves m"
-	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1"
+	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1 AND m.slot = $6"
 	"    AND m.to_state IN ('resolved_manually', 'complete')) r ON true"
 	" GROUP BY i.claim",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
-	.nargs = 5,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID},
+	.nargs = 6,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT2OID},
 };
 
 static TcPlan plan_read_result = {
 	.sql =
 	"SELECT a.results FROM tasker.step_attempts a"
 	" WHERE a.task_id = $1 AND a.step_no = $2 AND a.shard_key = $3 AND a.outcome = 'completed'"
+	"  AND a.slot = " TC_SLOT_OF("$1", "$3")
 	" UNION ALL"
 	" SELECT m.results FROM tasker.step_moves m"
-	" WHERE m.task_id = $1 AND m.step_no = $2 AND m.shard_key = $3"
+	" WHERE m.task_id = $1 AND m.step_no = $2 AND m.shard_key = $3 AND m.slot = " TC_SLOT_OF("$1", "$3")
 	"  AND m.to_state IN ('resolved_manually', 'complete')",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -433,13 +438,13 @@ tc_claim_read_result(TcStepKey key)
 }
 
 static void
-read_results_of_shard(const TcParentResult *parents, int n, struct varlena **results)
+read_results_of_slot(const TcParentResult *parents, int n, struct varlena **results)
 {
 	int64	   *task_ids = palloc(sizeof(int64) * n);
 	int32	   *step_nos = palloc(sizeof(int32) * n);
 	int32	   *claims = palloc(sizeof(int32) * n);
 	const char **names = palloc(sizeof(char *) * n);
-	Datum		values[5];
+	Datum		values[6];
 	uint64		count;
 
 	for (int i = 0; i < n; i++)
@@ -454,6 +459,7 @@ read_results_of_shard(const TcParentResult *parents, int n, struct varlena **res
 	values[2] = tc_array_int32(step_nos, n);
 	values[3] = tc_array_int32(claims, n);
 	values[4] = tc_array_text(names, n);
+	values[5] = Int16GetDatum(parents[0].slot);
 	count = tc_plan_run(&plan_read_results, values, NULL);
 	for (uint64 i = 0; i < count; i++)
 		results[tc_row_int32(i, 1)] = tc_row_varlena(i, 2);
@@ -484,9 +490,9 @@ tc_claim_read_results(const TcParentResult *parents, int nparents,
 
 		for (end = start + 1; end < nparents; end++)
 		{
-			if (tc_shard_key(parents[end].parent.task_id) != shard)
+			if (tc_shard_key(parents[end].parent.task_id) != shard || parents[end].slot != parents[start].slot)
 				break;
 		}
-		read_results_of_shard(parents + start, end - start, results);
+		read_results_of_slot(parents + start, end - start, results);
 	}
 }

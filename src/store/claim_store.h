@@ -51,6 +51,7 @@ typedef struct TcClaimTask
 	TcTaskState state;
 	struct varlena *context;
 	Datum		correlation_id;
+	int32		priority;
 } TcClaimTask;
 
 /* Reads tasks in their newest version; sorted by (shard_key, task_id) as given. */
@@ -61,6 +62,7 @@ typedef struct TcParentResult
 {
 	int			claim;			/* position among the claimed steps */
 	TcStepKey	parent;
+	int16		slot;			/* of the task's history */
 	const char *parent_name;
 } TcParentResult;
 

@@ -12,6 +12,7 @@
 #include "domain/states.h"
 #include "store/document_store.h"
 #include "store/plans.h"
+#include "store/slot_store.h"
 
 static TcPlan plan_task = {
 	.sql =
@@ -51,11 +52,13 @@ tc_document_task(int64 task_id)
 	" LEFT JOIN LATERAL (SELECT a.results, a.error, a.worker_id, a.claimed_at, a.attempt_no" \
 	"  FROM tasker.step_attempts a" \
 	"  WHERE a.task_id = $1 AND a.step_no = s.step_no AND a.shard_key = $2" \
+	"   AND a.slot = " TC_SLOT_OF("$1", "$2") \
 	"  ORDER BY a.attempt_no DESC LIMIT 1) a ON true" \
 	" LEFT JOIN LATERAL (SELECT m.results," \
 	"  CASE WHEN m.to_state = 'error' THEN jsonb_build_object('message', m.reason) END AS error" \
 	"  FROM tasker.step_moves m" \
 	"  WHERE m.task_id = $1 AND m.step_no = s.step_no AND m.shard_key = $2" \
+	"   AND m.slot = " TC_SLOT_OF("$1", "$2") \
 	"  ORDER BY m.move_id DESC LIMIT 1) m ON true"
 
 /*
@@ -169,12 +172,14 @@ static TcPlan plan_step = {
 	"   SELECT x.attempt_no, x.attempt, x.outcome, x.worker_id, x.claimed_at, x.finished_at, x.error,"
 	"    x.to_state, x.next_retry_at, x.backoff_request_seconds, x.recorded_by, x.recorded_as"
 	"   FROM tasker.step_attempts x"
-	"   WHERE x.task_id = $1 AND x.step_no = $4 AND x.shard_key = $2) h) AS attempt_history,"
+	"   WHERE x.task_id = $1 AND x.step_no = $4 AND x.shard_key = $2"
+	"    AND x.slot = " TC_SLOT_OF("$1", "$2") ") h) AS attempt_history,"
 	"  (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'move_id' ORDER BY h.move_id), '[]') FROM ("
 	"   SELECT x.move_id, x.after_attempt_no, x.verb, x.from_state, x.to_state, x.worker_id,"
 	"    x.claimed_at, x.moved_at, x.reason, x.metadata, x.recorded_by, x.recorded_as"
 	"   FROM tasker.step_moves x"
-	"   WHERE x.task_id = $1 AND x.step_no = $4 AND x.shard_key = $2) h) AS moves"
+	"   WHERE x.task_id = $1 AND x.step_no = $4 AND x.shard_key = $2"
+	"    AND x.slot = " TC_SLOT_OF("$1", "$2") ") h) AS moves"
 	" FROM tasker.named_steps s"
 	" LEFT JOIN tasker.step_queue q ON q.task_id = $1 AND q.step_no = s.step_no AND q.shard_key = $2"
 	STEP_PAYLOADS

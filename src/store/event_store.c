@@ -23,6 +23,7 @@
 #include "store/event_store.h"
 #include "store/access_store.h"
 #include "store/plans.h"
+#include "store/slot_store.h"
 
 /* ---- epochs --------------------------------------------------------------- */
 
@@ -161,22 +162,22 @@ tc_event_next_seq(void)
 static TcPlan plan_insert = {
 	.sql =
 	"INSERT INTO tasker.domain_events"
-	" (event_id, shard_key, name, task_id, step_no, payload, published_at, recorded_by, recorded_as)"
-	" SELECT i.event_id, coalesce($1, (i.event_id % $2)::int), $3, $4, $5, $6, $7, $8, $9"
+	" (event_id, shard_key, slot, name, task_id, step_no, payload, published_at, recorded_by, recorded_as)"
+	" SELECT i.event_id, coalesce($1, (i.event_id % $2)::int), $10, $3, $4, $5, $6, $7, $8, $9"
 	" FROM (SELECT nextval('tasker.domain_event_id_seq') AS event_id) i"
 	" RETURNING event_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT_RETURNING,
-	.nargs = 9,
+	.nargs = 10,
 	.argtypes = {INT4OID, INT4OID, TEXTOID, INT8OID, INT4OID, JSONBOID, TIMESTAMPTZOID,
-		TEXTOID, TEXTOID},
+		TEXTOID, TEXTOID, INT2OID},
 };
 
 int64
 tc_event_insert(const TcNewEvent *event)
 {
-	Datum		values[9];
-	char		nulls[9];
+	Datum		values[10];
+	char		nulls[10];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int32GetDatum(tc_shard_key(event->task_id));
@@ -190,6 +191,7 @@ tc_event_insert(const TcNewEvent *event)
 	values[6] = TimestampTzGetDatum(tc_session_now());
 	values[7] = CStringGetTextDatum(tc_session_role());
 	values[8] = tc_text_or_null(tc_session_acting_role(), &nulls[8]);
+	values[9] = Int16GetDatum(tc_slot_current());
 	tc_plan_run(&plan_insert, values, nulls);
 	return tc_row_int64(0, 1);
 }
@@ -234,15 +236,15 @@ tc_event_cursor_is_ahead(const TcEventHorizon *horizon, TcEventCursor cursor)
 
 StaticAssertDecl(TC_SOURCE_TASKS == 0 && TC_SOURCE_TASK_TRANSITIONS == 1 &&
 				 TC_SOURCE_TASK_PAUSES == 2 && TC_SOURCE_STEP_ATTEMPTS == 3 &&
-				 TC_SOURCE_STEP_MOVES == 4 && TC_SOURCE_DOMAIN_EVENTS == 5,
+				 TC_SOURCE_STEP_MOVES == 4 && TC_SOURCE_STEP_CHECKPOINTS == 5 && TC_SOURCE_DOMAIN_EVENTS == 6,
 				 "the statement below numbers the sources");
 
-/* $12: the namespaces that the caller may see, null for all; what has no task is in none. */
+/* $13: the namespaces that the caller may see, null for all; what has no task is in none. */
 #define OWN \
-	"  AND ($12 IS NULL OR EXISTS (SELECT FROM tasker.tasks o" \
+	"  AND ($13 IS NULL OR EXISTS (SELECT FROM tasker.tasks o" \
 	"   JOIN tasker.named_tasks k ON k.named_task_id = o.named_task_id" \
 	"   JOIN tasker.task_namespaces w ON w.namespace_id = k.namespace_id" \
-	"   WHERE o.task_id = x.task_id AND o.shard_key = (x.task_id % $11)::int AND w.name = ANY ($12)))"
+	"   WHERE o.task_id = x.task_id AND o.shard_key = (x.task_id % $12)::int AND w.name = ANY ($13)))"
 
 /*
  * The rows of one table, by its index.  `wanted` is the parameter with the kinds
@@ -259,7 +261,7 @@ StaticAssertDecl(TC_SOURCE_TASKS == 0 && TC_SOURCE_TASK_TRANSITIONS == 1 &&
 static TcPlan plan_rows = {
 	.sql =
 	"SELECT e.source, e.kind, e.event_xact, e.event_seq, e.task_id, e.step_no, e.occurred_at,"
-	" CASE WHEN e.source = 5 THEN e.facts ELSE"
+	" CASE WHEN e.source = 6 THEN e.facts ELSE"
 	"  jsonb_build_object('namespace', n.name, 'task_name', d.name, 'task_version', d.version)"
 	"  || CASE WHEN e.step_no IS NULL THEN '{}' ELSE jsonb_build_object('step_name', s.name) END"
 	"  || e.facts END"
@@ -285,22 +287,25 @@ static TcPlan plan_rows = {
 			"jsonb_build_object('from_state', x.from_state, 'to_state', x.to_state, 'reason', x.reason,"
 			" 'metadata', x.metadata, 'worker_id', x.worker_id, 'recorded_by', x.recorded_by)", "$9")
 	" UNION ALL "
-	"(SELECT 5, x.name, x.event_xact, x.event_seq, x.task_id, x.step_no, x.published_at, x.payload"
+	ROWS_OF("5", "step_checkpoints", "'stored'", "x.step_no", "stored_at",
+			"jsonb_build_object('attempt', x.attempt, 'worker_id', x.worker_id, 'recorded_by', x.recorded_by)", "$10")
+	" UNION ALL "
+	"(SELECT 6, x.name, x.event_xact, x.event_seq, x.task_id, x.step_no, x.published_at, x.payload"
 	" FROM tasker.domain_events x"
 	" WHERE (x.event_xact, x.event_seq) >= ($1, $2) AND x.event_xact < $3"
-	"  AND $10 IS NOT NULL AND x.name LIKE $10 COLLATE \"C\"" OWN
+	"  AND $11 IS NOT NULL AND x.name LIKE $11 COLLATE \"C\"" OWN
 	" ORDER BY x.event_xact, x.event_seq LIMIT $4)"
 	") merged ORDER BY event_xact, event_seq LIMIT $4) e"
-	" LEFT JOIN tasker.tasks t ON t.task_id = e.task_id AND t.shard_key = (e.task_id % $11)::int"
+	" LEFT JOIN tasker.tasks t ON t.task_id = e.task_id AND t.shard_key = (e.task_id % $12)::int"
 	" LEFT JOIN tasker.named_tasks d ON d.named_task_id = t.named_task_id"
 	" LEFT JOIN tasker.task_namespaces n ON n.namespace_id = d.namespace_id"
 	" LEFT JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = e.step_no"
 	" ORDER BY e.event_xact, e.event_seq",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 12,
+	.nargs = 13,
 	.argtypes = {INT8OID, INT4OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID, TEXTOID, INT4OID, TEXTARRAYOID},
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, INT4OID, TEXTARRAYOID},
 };
 
 /* The pattern as LIKE has it. */
@@ -352,8 +357,8 @@ int
 tc_event_rows(const TcEventHorizon *horizon, TcEventCursor from, const char *pattern, int limit,
 			  TcEventRow **rows)
 {
-	Datum		values[12];
-	char		nulls[12];
+	Datum		values[13];
+	char		nulls[13];
 	int			n;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -362,8 +367,8 @@ tc_event_rows(const TcEventHorizon *horizon, TcEventCursor from, const char *pat
 	values[2] = Int64GetDatum(tc_event_head(horizon).xact);
 	values[3] = Int64GetDatum(limit);
 	bind_kinds(&values[4], &nulls[4], pattern);
-	values[10] = Int32GetDatum(tc_shard_count());
-	values[11] = tc_scope_namespaces(&nulls[11]);
+	values[11] = Int32GetDatum(tc_shard_count());
+	values[12] = tc_scope_namespaces(&nulls[12]);
 
 	n = (int) tc_plan_run(&plan_rows, values, nulls);
 	*rows = palloc(sizeof(TcEventRow) * Max(n, 1));
@@ -377,6 +382,110 @@ tc_event_rows(const TcEventHorizon *horizon, TcEventCursor from, const char *pat
 			return i;
 	}
 	return n;
+}
+
+/* ---- what was dropped ----------------------------------------------------- */
+
+static TcPlan plan_oldest = {
+	.sql = "SELECT h.event_xact, h.ordinal FROM tasker.event_horizon h",
+	.kind = TC_LATEST,
+	.expect = SPI_OK_SELECT,
+};
+
+bool
+tc_event_oldest(TcEventCursor *cursor)
+{
+	if (tc_plan_run(&plan_oldest, NULL, NULL) == 0)
+		return false;
+	cursor->xact = tc_row_int64(0, 1);
+	cursor->ordinal = tc_row_int64(0, 2);
+	return true;
+}
+
+static TcPlan plan_move_oldest = {
+	.sql =
+	"INSERT INTO tasker.event_horizon AS h (event_xact, ordinal, moved_at) VALUES ($1, $2, $3)"
+	" ON CONFLICT (only_row) DO UPDATE SET event_xact = excluded.event_xact, ordinal = excluded.ordinal,"
+	"  moved_at = excluded.moved_at"
+	" WHERE (excluded.event_xact, excluded.ordinal) > (h.event_xact, h.ordinal)",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_INSERT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT8OID, TIMESTAMPTZOID},
+};
+
+static void
+move_oldest(TcEventCursor cursor)
+{
+	Datum		values[3] = {
+		Int64GetDatum(cursor.xact), Int64GetDatum(cursor.ordinal),
+		TimestampTzGetDatum(tc_session_now())
+	};
+
+	tc_plan_run(&plan_move_oldest, values, NULL);
+}
+
+#define ROWS_OF_TASKS(source, table, kind, wanted) \
+	"SELECT " source " AS source, " kind " AS kind, x.event_xact, x.event_seq" \
+	" FROM unnest($2::bigint[]) AS i(task_id)" \
+	" JOIN tasker." table " x ON x.task_id = i.task_id AND x.shard_key = $1 AND x.slot = $3" \
+	" WHERE " kind " = ANY (" wanted ")"
+
+/* Every task that ended has a row in task_transitions, after that of its creation. */
+static TcPlan plan_newest_of_tasks = {
+	.sql =
+	"WITH dropped AS MATERIALIZED ("
+	ROWS_OF_TASKS("1", "task_transitions", "x.from_state || '>' || x.to_state", "$4") " UNION ALL "
+	ROWS_OF_TASKS("2", "task_pauses", "CASE WHEN x.paused THEN 'paused' ELSE 'resumed' END", "$5") " UNION ALL "
+	ROWS_OF_TASKS("3", "step_attempts", "x.outcome || '>' || x.to_state", "$6") " UNION ALL "
+	ROWS_OF_TASKS("4", "step_moves", "x.verb || '>' || x.to_state", "$7") " UNION ALL "
+	ROWS_OF_TASKS("5", "step_checkpoints", "'stored'", "$8") ")"
+	"SELECT d.source, d.kind, d.event_xact, d.event_seq FROM dropped d"
+	" ORDER BY d.event_xact DESC, d.event_seq DESC LIMIT 1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 8,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT2OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID},
+};
+
+void
+tc_event_note_dropped(int32 shard, int16 slot, const int64 *task_ids, int n)
+{
+	Datum		values[3 + TC_SOURCE_DOMAIN_EVENTS + 1];
+	char		nulls[3 + TC_SOURCE_DOMAIN_EVENTS + 1];
+	const TcEventRule *rule;
+
+	memset(nulls, ' ', sizeof(nulls));
+	/* the kinds of the first source, which is not among ours, are overwritten */
+	bind_kinds(&values[2], &nulls[2], "*");
+	values[0] = Int32GetDatum(shard);
+	values[1] = tc_array_int64(task_ids, n);
+	values[2] = Int16GetDatum(slot);
+	if (tc_plan_run(&plan_newest_of_tasks, values, NULL) == 0)
+		return;
+	rule = tc_event_rule((TcEventSource) tc_row_int32(0, 1), tc_row_text(0, 2));
+	move_oldest(tc_event_cursor(tc_row_int64(0, 3), tc_row_int32(0, 4),
+								rule->events[1] == TC_EVENT_NONE ? 0 : 1));
+}
+
+static TcPlan plan_newest_own = {
+	.sql =
+	"SELECT x.event_xact, x.event_seq FROM tasker.domain_events x WHERE x.slot = $1"
+	" ORDER BY x.event_xact DESC, x.event_seq DESC LIMIT 1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 1,
+	.argtypes = {INT2OID},
+};
+
+void
+tc_event_note_dropped_own(int16 slot)
+{
+	Datum		values[1] = {Int16GetDatum(slot)};
+
+	if (tc_plan_run(&plan_newest_own, values, NULL) > 0)
+		move_oldest(tc_event_cursor(tc_row_int64(0, 1), tc_row_int32(0, 2), 0));
 }
 
 /* ---- lag ------------------------------------------------------------------ */
@@ -393,6 +502,7 @@ static TcPlan plan_oldest_waiting = {
 	OLDEST_OF("task_pauses", "moved_at") " UNION ALL "
 	OLDEST_OF("step_attempts", "finished_at") " UNION ALL "
 	OLDEST_OF("step_moves", "moved_at") " UNION ALL "
+	OLDEST_OF("step_checkpoints", "stored_at") " UNION ALL "
 	OLDEST_OF("domain_events", "published_at")
 	") w",
 	.kind = TC_READ,

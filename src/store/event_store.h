@@ -66,6 +66,19 @@ typedef struct TcEventRow
 extern int	tc_event_rows(const TcEventHorizon *horizon, TcEventCursor from, const char *pattern,
 						  int limit, TcEventRow **rows);
 
+/* ---- what was dropped ----------------------------------------------------- */
+
+/*
+ * The newest event that retention dropped, and so the oldest cursor from which
+ * nothing is missed; false when none was.  In whatever isolation level: what was
+ * dropped before the caller locked the tables is told.
+ */
+extern bool tc_event_oldest(TcEventCursor *cursor);
+
+/* The events of these tasks, and those of one's own in a slot, can be read no more. */
+extern void tc_event_note_dropped(int32 shard, int16 slot, const int64 *task_ids, int n);
+extern void tc_event_note_dropped_own(int16 slot);
+
 /* What keeps the horizon where it is. */
 typedef struct TcEventHolder
 {

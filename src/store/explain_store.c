@@ -7,6 +7,7 @@
 #include "compat.h"
 #include "store/explain_store.h"
 #include "store/plans.h"
+#include "store/slot_store.h"
 
 /* An error's message where it has one, else all of it; an operator gets the first 200 characters. */
 static TcPlan plan_attempt = {
@@ -14,6 +15,7 @@ static TcPlan plan_attempt = {
 	"SELECT a.attempt, a.outcome = 'lease_expired',"
 	" left(coalesce(a.error ->> 'message', a.error #>> '{}'), 200), a.worker_id, a.finished_at"
 	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2 AND a.step_no = $3"
+	"  AND a.slot = " TC_SLOT_OF("$1", "$2")
 	" ORDER BY a.attempt_no DESC LIMIT 1",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
@@ -25,6 +27,7 @@ static TcPlan plan_move = {
 	.sql =
 	"SELECT m.verb, coalesce(m.recorded_as, m.recorded_by), m.reason, m.moved_at"
 	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2 AND m.step_no = $3"
+	"  AND m.slot = " TC_SLOT_OF("$1", "$2")
 	" ORDER BY m.move_id DESC LIMIT 1",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
@@ -37,6 +40,7 @@ static TcPlan plan_pause = {
 	"SELECT CASE WHEN p.paused THEN 'pause' ELSE 'resume' END,"
 	" coalesce(p.recorded_as, p.recorded_by), p.reason, p.moved_at"
 	" FROM tasker.task_pauses p WHERE p.task_id = $1 AND p.shard_key = $2"
+	"  AND p.slot = " TC_SLOT_OF("$1", "$2")
 	" ORDER BY p.pause_id DESC LIMIT 1",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
@@ -48,6 +52,7 @@ static TcPlan plan_task_move = {
 	.sql =
 	"SELECT t.to_state, coalesce(t.recorded_as, t.recorded_by), t.reason, t.moved_at"
 	" FROM tasker.task_transitions t WHERE t.task_id = $1 AND t.shard_key = $2"
+	"  AND t.slot = " TC_SLOT_OF("$1", "$2")
 	" ORDER BY t.transition_id DESC LIMIT 1",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,

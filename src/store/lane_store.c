@@ -13,11 +13,15 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "domain/priority.h"
 #include "domain/template.h"
 #include "store/access_store.h"
 #include "store/lane_store.h"
 #include "store/plans.h"
 #include "store/session.h"
+
+/* So many lanes of a template and queue have a priority each; further ones have a band. */
+#define EXACT_LANES 128
 
 typedef struct LaneCache
 {
@@ -165,22 +169,44 @@ add_lane(int32 named_task_id, const char *queue, int32 task_priority, int16 prio
 	return lane_id;
 }
 
-int32
-tc_lane_for(int32 named_task_id, const char *queue, int32 task_priority, int32 step_priority)
+/* NULL when there is none; *siblings is how many lanes the template and queue have. */
+static const TcLane *
+look_for_lane(int32 named_task_id, const char *queue, int32 task_priority, int16 priority, int *siblings)
 {
 	LaneCache  *lanes = current_cache();
-	int64		sum = (int64) task_priority + step_priority;
-	int16		priority = (int16) Max(PG_INT16_MIN, Min(sum, PG_INT16_MAX));
 
+	*siblings = 0;
 	for (int i = 0; i < lanes->n; i++)
 	{
 		const TcLane *lane = &lanes->lanes[i];
 
-		if (lane->named_task_id == named_task_id && lane->priority == priority &&
-			lane->task_priority == task_priority && strcmp(lane->queue, queue) == 0)
-			return lane->lane_id;
+		if (lane->named_task_id != named_task_id || strcmp(lane->queue, queue) != 0)
+			continue;
+		if (lane->priority == priority && lane->task_priority == task_priority)
+			return lane;
+		(*siblings)++;
 	}
-	return add_lane(named_task_id, queue, task_priority, priority);
+	return NULL;
+}
+
+/*
+ * A claim looks at every lane it serves, so there must not be one for each task:
+ * when a template and queue have many, further priorities share bands.
+ */
+int32
+tc_lane_for(int32 named_task_id, const char *queue, int32 task_priority, int32 step_priority)
+{
+	int16		priority = (int16) tc_priority_of_step(task_priority, step_priority);
+	int			siblings;
+	const TcLane *lane = look_for_lane(named_task_id, queue, task_priority, priority, &siblings);
+
+	if (lane == NULL && siblings >= EXACT_LANES)
+	{
+		task_priority = tc_priority_band(task_priority);
+		priority = (int16) tc_priority_band(tc_priority_of_step(task_priority, step_priority));
+		lane = look_for_lane(named_task_id, queue, task_priority, priority, &siblings);
+	}
+	return lane != NULL ? lane->lane_id : add_lane(named_task_id, queue, task_priority, priority);
 }
 
 /* ---- choosing ------------------------------------------------------------ */

@@ -20,8 +20,8 @@ typedef struct TcLane
 	const char *task_name;
 	const char *task_version;
 	const char *queue;
-	int32		task_priority;
-	int16		priority;		/* task_priority + the step's, clamped */
+	int32		task_priority;	/* of its tasks, or the band of it (domain/priority.h) */
+	int16		priority;		/* with the step's, the same way */
 	bool		waits;			/* steps of its template wait for signals */
 } TcLane;
 

@@ -28,6 +28,7 @@ typedef struct Filter
 	TimestampTz created_before;
 	bool		by_template;	/* namespace, name, version or the caller's rights say which */
 	Datum		named_task_ids; /* the templates that match those */
+	Datum		states;			/* besides: text[], 0 = any */
 } Filter;
 
 /* ---- reading the filter -------------------------------------------------- */
@@ -162,11 +163,11 @@ read_filter(const struct varlena *json, Filter *filter)
 
 /* ---- the three ways ------------------------------------------------------ */
 
-/* $1 shard, $2 below this id, $3 how many, $4 … $8 filters, $9 templates */
+/* $1 shard, $2 below this id, $3 how many, $4 … $8 filters, $9 templates, $10 states */
 #define MATCHES \
 	"t.shard_key = $1 AND t.task_id < $2 AND ($4 IS NULL OR t.state = $4)" \
 	" AND ($5 IS NULL OR $5 = ANY (t.tags)) AND ($7 IS NULL OR t.created_at >= $7)" \
-	" AND ($8 IS NULL OR t.created_at < $8)"
+	" AND ($8 IS NULL OR t.created_at < $8) AND ($10 IS NULL OR t.state = ANY ($10))"
 
 #define NEWEST " ORDER BY t.task_id DESC LIMIT $3"
 
@@ -181,9 +182,9 @@ read_filter(const struct varlena *json, Filter *filter)
 	" ORDER BY t.task_id DESC", \
 	.kind = TC_READ, \
 	.expect = SPI_OK_SELECT, \
-	.nargs = 9, \
+	.nargs = 10, \
 	.argtypes = {INT4OID, INT8OID, INT8OID, TEXTOID, TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
-		INT4ARRAYOID}, \
+		INT4ARRAYOID, TEXTARRAYOID}, \
 }
 
 static TcPlan plan_all =
@@ -209,8 +210,8 @@ static uint64
 find(const Filter *filter, int32 shard_key, int max_tasks, int64 before_task_id)
 {
 	TcPlan	   *plan = &plan_all;
-	Datum		values[9];
-	char		nulls[9];
+	Datum		values[10];
+	char		nulls[10];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int32GetDatum(shard_key);
@@ -224,6 +225,8 @@ find(const Filter *filter, int32 shard_key, int max_tasks, int64 before_task_id)
 	values[7] = time_or_null(filter->created_before, &nulls[7]);
 	values[8] = filter->named_task_ids;
 	nulls[8] = filter->by_template ? ' ' : 'n';
+	values[9] = filter->states;
+	nulls[9] = filter->states == 0 ? 'n' : ' ';
 	if (filter->correlation_id != NULL)
 		plan = &plan_by_correlation;
 	else if (filter->by_template)
@@ -263,4 +266,25 @@ tc_list_tasks(const struct varlena *filters, int max_tasks, int64 before_task_id
 	}
 	qsort(*tasks, n, sizeof(TcListedTask), compare_newest_first);
 	return Min(n, max_tasks);
+}
+
+int
+tc_list_task_ids(const struct varlena *filters, const char *const *states, int nstates,
+				 int max_tasks, int64 **task_ids)
+{
+	Filter		filter = {0};
+	int			n = 0;
+
+	read_filter(filters, &filter);
+	filter.states = tc_array_text(states, nstates);
+	*task_ids = palloc(0);
+	for (int32 shard = 0; shard < tc_shard_count() && n < max_tasks; shard++)
+	{
+		int			count = (int) find(&filter, shard, max_tasks - n, PG_INT64_MAX);
+
+		*task_ids = repalloc_huge(*task_ids, sizeof(int64) * (n + count + 1));
+		for (int i = 0; i < count; i++)
+			(*task_ids)[n++] = tc_row_int64(i, 1);
+	}
+	return n;
 }

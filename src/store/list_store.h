@@ -23,4 +23,8 @@ typedef struct TcListedTask
 extern int	tc_list_tasks(const struct varlena *filters, int max_tasks, int64 before_task_id,
 						  TcListedTask **tasks);
 
+/* Some of the tasks that match and are in one of these states, in no order. */
+extern int	tc_list_task_ids(const struct varlena *filters, const char *const *states, int nstates,
+							 int max_tasks, int64 **task_ids);
+
 #endif							/* TC_LIST_STORE_H */

@@ -194,6 +194,12 @@ tc_row_isnull(uint64 row, int column)
 	return isnull;
 }
 
+int16
+tc_row_int16(uint64 row, int column)
+{
+	return DatumGetInt16(row_value(row, column));
+}
+
 int64
 tc_row_int64(uint64 row, int column)
 {

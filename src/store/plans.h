@@ -48,6 +48,7 @@ extern uint64 tc_plan_run(TcPlan *plan, Datum *values, const char *nulls);
 extern bool tc_row_isnull(uint64 row, int column);
 extern int64 tc_row_int64(uint64 row, int column);
 extern int32 tc_row_int32(uint64 row, int column);
+extern int16 tc_row_int16(uint64 row, int column);
 extern bool tc_row_bool(uint64 row, int column);
 extern char tc_row_char(uint64 row, int column);
 extern double tc_row_float8(uint64 row, int column);

@@ -43,12 +43,12 @@
 	"  coalesce(sum(b.n * n.step_count) FILTER (WHERE b.state = 'complete'), 0) AS steps_of_complete" \
 	" FROM by_template b JOIN tasker.named_tasks n ON n.named_task_id = b.named_task_id)," \
 	"looked_into AS MATERIALIZED (" \
-	" SELECT t.task_id, t.shard_key, t.named_task_id, t.state, n.step_count," \
+	" SELECT t.task_id, t.shard_key, t.slot, t.named_task_id, t.state, n.step_count," \
 	"  t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast') AS stopped" \
 	" FROM tasker.tasks t JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id" \
 	" WHERE t.state NOT IN ('pending', 'complete')" \
-	"  OR (t.state = 'complete' AND ((t.task_id, t.shard_key) IN (" \
-	"    SELECT m.task_id, m.shard_key FROM tasker.step_moves m" \
+	"  OR (t.state = 'complete' AND ((t.task_id, t.shard_key, t.slot) IN (" \
+	"    SELECT m.task_id, m.shard_key, m.slot FROM tasker.step_moves m" \
 	"    WHERE m.to_state IN ('cancelled', 'skipped', 'resolved_manually'))" \
 	"   OR t.named_task_id IN (" \
 	"    SELECT s.named_task_id FROM tasker.named_steps s WHERE s.on_failure <> 'fail'))))," \
@@ -57,10 +57,10 @@
 	"  r.step_no, r.to_state, r.attempt" \
 	" FROM looked_into l CROSS JOIN LATERAL (" \
 	"  SELECT a.step_no, a.attempt_no, 0::bigint AS move_id, a.to_state, a.attempt" \
-	"  FROM tasker.step_attempts a WHERE a.task_id = l.task_id AND a.shard_key = l.shard_key" \
+	"  FROM tasker.step_attempts a WHERE a.task_id = l.task_id AND a.shard_key = l.shard_key AND a.slot = l.slot" \
 	"  UNION ALL" \
 	"  SELECT m.step_no, m.after_attempt_no, m.move_id, m.to_state, NULL" \
-	"  FROM tasker.step_moves m WHERE m.task_id = l.task_id AND m.shard_key = l.shard_key) r" \
+	"  FROM tasker.step_moves m WHERE m.task_id = l.task_id AND m.shard_key = l.shard_key AND m.slot = l.slot) r" \
 	" WHERE NOT EXISTS (SELECT FROM tasker.step_queue q WHERE q.task_id = l.task_id" \
 	"  AND q.step_no = r.step_no AND q.shard_key = l.shard_key AND q.phase <> 'x')" \
 	" ORDER BY l.task_id, r.step_no, r.attempt_no DESC, r.move_id DESC)," \
@@ -117,7 +117,7 @@
 	"  count(DISTINCT (n.namespace_id, n.name)) AS types" \
 	" FROM by_template b JOIN tasker.named_tasks n ON n.named_task_id = b.named_task_id)," \
 	"chosen AS MATERIALIZED (" \
-	" SELECT t.task_id, t.shard_key, t.state, t.finished_at - greatest(t.created_at, t.run_at) AS took" \
+	" SELECT t.task_id, t.shard_key, t.slot, t.state, t.finished_at - greatest(t.created_at, t.run_at) AS took" \
 	" FROM tasker.tasks t, period p WHERE t.created_at >= p.since)," \
 	"task_count AS (" \
 	" SELECT count(*) AS n, count(*) FILTER (WHERE c.state = 'complete') AS completed," \
@@ -126,7 +126,7 @@
 	" FROM chosen c)," \
 	"step_count AS (" \
 	" SELECT count(*) AS n, avg(extract(epoch FROM a.finished_at - a.claimed_at)) AS seconds" \
-	" FROM chosen c JOIN tasker.step_attempts a ON a.task_id = c.task_id AND a.shard_key = c.shard_key" \
+	" FROM chosen c JOIN tasker.step_attempts a ON a.task_id = c.task_id AND a.shard_key = c.shard_key AND a.slot = c.slot" \
 	" WHERE a.outcome = 'completed')" \
 	"SELECT a.active, a.namespaces, a.types," \
 	" CASE WHEN t.completed + t.failed = 0 THEN 1.000" \
@@ -153,7 +153,7 @@
 	" " SECONDS("a.finished_at - a.claimed_at") ", a.attempt, t.created_at, a.finished_at," \
 	" s.retryable, a.to_state, a.claimed_at" \
 	" FROM tasker.step_attempts a" \
-	" JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key" TEMPLATES \
+	" JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key AND t.slot = a.slot" TEMPLATES \
 	" JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = a.step_no" \
 	" WHERE a.outcome = 'completed' AND a.finished_at >= " SINCE_A_DAY_AGO OF_TEMPLATE \
 	" ORDER BY a.finished_at - a.claimed_at DESC, a.task_id, a.step_no LIMIT $3"
@@ -168,7 +168,7 @@
 	"  WHERE t.state IN ('complete', 'error') AND t.finished_at >= " SINCE_A_DAY_AGO OF_TEMPLATE \
 	"  ORDER BY took DESC, t.task_id LIMIT $3) c" \
 	" CROSS JOIN LATERAL (SELECT count(*) AS completed FROM tasker.step_attempts a" \
-	"  WHERE a.task_id = c.task_id AND a.shard_key = c.shard_key AND a.outcome = 'completed') h" \
+	"  WHERE a.task_id = c.task_id AND a.shard_key = c.shard_key AND a.slot = c.slot AND a.outcome = 'completed') h" \
 	" ORDER BY c.took DESC, c.task_id"
 
 /* The columns that both summaries end with, from `took`, `failed` and `finished_at` of each execution. */
@@ -183,7 +183,7 @@
 	" FROM (SELECT ns.name AS namespace_name, n.name AS task_name, n.version, s.name AS step_name," \
 	"  a.finished_at - a.claimed_at AS took, a.outcome <> 'completed' AS failed, a.finished_at" \
 	"  FROM tasker.step_attempts a" \
-	"  JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key" TEMPLATES \
+	"  JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key AND t.slot = a.slot" TEMPLATES \
 	"  JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = a.step_no" \
 	"  WHERE a.finished_at >= " SINCE_A_DAY_AGO OF_TEMPLATE ") e" \
 	" GROUP BY e.namespace_name, e.task_name, e.version, e.step_name HAVING count(*) >= $7" \

@@ -12,12 +12,13 @@
 #include "domain/states.h"
 #include "store/plans.h"
 #include "store/shards.h"
+#include "store/slot_store.h"
 #include "store/step_store.h"
 
 #define QUEUE_COLUMNS \
 	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
 	" q.remaining_parents, q.attempts, q.max_attempts, q.attempt_no, q.claim_token," \
-	" q.claimed_at, q.worker_id, q.checkpoint, q.satisfied_parents"
+	" q.claimed_at, q.worker_id, q.checkpoint, q.satisfied_parents, q.slot"
 
 /* Keys as columns: what unnest() takes. */
 typedef struct KeyColumns
@@ -104,6 +105,7 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 	queue_row->worker_id = tc_row_text(row, 13);
 	queue_row->checkpoint = tc_row_varlena(row, 14);
 	queue_row->satisfied_parents = tc_row_int32(row, 15);
+	queue_row->slot = tc_row_int16(row, 16);
 }
 
 /* ---- locking ------------------------------------------------------------- */
@@ -296,16 +298,17 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
 	for (uint64 i = 0; i < count; i++)
 		read_queue_row(i, &(*rows)[i]);
-	return count > 0 && tc_row_int64(0, 16) == count;
+	return count > 0 && tc_row_int64(0, 17) == count;
 }
 
 /* ---- rows are born, counted down, removed -------------------------------- */
 
-#define INSERT_ROWS \
-	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, lane_id, phase, waits_for_retry," \
+/* The slot is that of the task (slot_store.h). */
+#define INSERT_ROWS(slot) \
+	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, slot, lane_id, phase, waits_for_retry," \
 	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no," \
 	" claimed_at)" \
-	" SELECT i.task_id, i.step_no, $1, i.lane_id, i.phase, false," \
+	" SELECT i.task_id, i.step_no, $1, " slot ", i.lane_id, i.phase, false," \
 	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no," \
 	" CASE WHEN i.phase = 's' THEN $12 END" \
 	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[]," \
@@ -321,10 +324,15 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID, \
 		TIMESTAMPTZOID}
 
-static TcPlan plan_insert = {.sql = INSERT_ROWS, INSERT_ROWS_PLAN};
+/* Rows of one task. */
+static TcPlan plan_insert = {.sql = INSERT_ROWS(TC_SLOT_OF("($2::bigint[])[1]", "$1")), INSERT_ROWS_PLAN};
 
 /* A step that people ended keeps its place.  Looking for it makes each row cost more. */
-static TcPlan plan_insert_children = {.sql = INSERT_ROWS " ON CONFLICT DO NOTHING", INSERT_ROWS_PLAN};
+static TcPlan plan_insert_children = {
+	.sql = INSERT_ROWS("t.slot")
+	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1 ON CONFLICT DO NOTHING",
+	INSERT_ROWS_PLAN
+};
 
 /* Returns how many were inserted. */
 static uint64
@@ -579,11 +587,11 @@ static TcPlan plan_complete = {
 	" DELETE FROM tasker.step_queue q"
 	" USING unnest($2::bigint[], $3::int[], $4::jsonb[]) AS i(task_id, step_no, results)"
 	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
-	" RETURNING q.task_id, q.step_no, q.shard_key, q.attempts, q.attempt_no, q.worker_id,"
+	" RETURNING q.task_id, q.step_no, q.shard_key, q.slot, q.attempts, q.attempt_no, q.worker_id,"
 	"  q.claim_token, q.claimed_at, i.results)"
-	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, attempt, outcome,"
+	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome,"
 	" to_state, worker_id, claim_token, claimed_at, finished_at, results, recorded_by, recorded_as)"
-	" SELECT g.task_id, g.step_no, g.attempt_no + 1, g.shard_key, g.attempts + 1, 'completed',"
+	" SELECT g.task_id, g.step_no, g.attempt_no + 1, g.shard_key, g.slot, g.attempts + 1, 'completed',"
 	" 'complete', g.worker_id, g.claim_token, g.claimed_at, $5, g.results, $6, $7 FROM gone g",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
@@ -617,22 +625,22 @@ tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, i
 
 static TcPlan plan_record_failure = {
 	.sql =
-	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, attempt, outcome,"
+	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome,"
 	" to_state, worker_id, claim_token, claimed_at, finished_at, error, next_retry_at,"
 	" backoff_request_seconds, recorded_by, recorded_as)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+	" VALUES ($1, $2, $3, $4, $17, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 16,
+	.nargs = 17,
 	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID},
+		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, INT2OID},
 };
 
 static void
 record_failure(const TcQueueRow *row, const TcFailure *failure)
 {
-	Datum		values[16];
-	char		nulls[16];
+	Datum		values[17];
+	char		nulls[17];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(row->key.task_id);
@@ -654,6 +662,7 @@ record_failure(const TcQueueRow *row, const TcFailure *failure)
 	nulls[13] = failure->backoff_request_seconds < 0 ? 'n' : ' ';
 	values[14] = CStringGetTextDatum(tc_session_role());
 	values[15] = tc_text_or_null(tc_session_acting_role(), &nulls[15]);
+	values[16] = Int16GetDatum(row->slot);
 	tc_plan_run(&plan_record_failure, values, nulls);
 }
 
@@ -695,9 +704,9 @@ tc_queue_fail(const TcQueueRow *row, const TcFailure *failure)
 
 static TcPlan plan_record_expired = {
 	.sql =
-	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, attempt, outcome,"
+	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome,"
 	" to_state, worker_id, claim_token, claimed_at, finished_at, next_retry_at, recorded_by, recorded_as)"
-	" SELECT i.task_id, i.step_no, q.attempt_no + 1, $1, q.attempts + 1, 'lease_expired',"
+	" SELECT i.task_id, i.step_no, q.attempt_no + 1, $1, q.slot, q.attempts + 1, 'lease_expired',"
 	" 'waiting_for_retry', q.worker_id, q.claim_token, q.claimed_at, $4, $4, $5, $6"
 	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
 	" JOIN tasker.step_queue q"
@@ -856,22 +865,31 @@ tc_queue_remove(const TcStepKey *keys, int n)
 
 static TcPlan plan_set_checkpoint = {
 	.sql =
-	"UPDATE tasker.step_queue SET checkpoint = $4 WHERE task_id = $1 AND step_no = $2 AND shard_key = $3",
+	"WITH stored AS ("
+	" UPDATE tasker.step_queue q SET checkpoint = $4"
+	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3"
+	" RETURNING q.slot, q.attempts, q.worker_id)"
+	"INSERT INTO tasker.step_checkpoints"
+	" (task_id, step_no, shard_key, slot, attempt, worker_id, stored_at, recorded_by, recorded_as)"
+	" SELECT $1, $2, $3, s.slot, s.attempts + 1, s.worker_id, $5, $6, $7 FROM stored s",
 	.kind = TC_WRITE,
-	.expect = SPI_OK_UPDATE,
-	.nargs = 4,
-	.argtypes = {INT8OID, INT4OID, INT4OID, JSONBOID},
+	.expect = SPI_OK_INSERT,
+	.nargs = 7,
+	.argtypes = {INT8OID, INT4OID, INT4OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID},
 };
 
 void
 tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpoint)
 {
-	Datum		values[4] = {
+	char		nulls[7] = "       ";
+	Datum		values[7] = {
 		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
-		Int32GetDatum(tc_shard_key(key.task_id)), PointerGetDatum(checkpoint)
+		Int32GetDatum(tc_shard_key(key.task_id)), PointerGetDatum(checkpoint),
+		TimestampTzGetDatum(tc_session_now()), CStringGetTextDatum(tc_session_role())
 	};
 
-	if (tc_plan_run(&plan_set_checkpoint, values, NULL) != 1)
+	values[6] = tc_text_or_null(tc_session_acting_role(), &nulls[6]);
+	if (tc_plan_run(&plan_set_checkpoint, values, nulls) != 1)
 		elog(ERROR, "a locked queue row vanished");
 }
 
@@ -923,14 +941,15 @@ tc_move_of_claim(const TcQueueRow *row, TcMoveVerb verb, TcStepState to, const c
 
 static TcPlan plan_record_moves = {
 	.sql =
-	"INSERT INTO tasker.step_moves (task_id, step_no, shard_key, after_attempt_no, verb, from_state,"
+	"INSERT INTO tasker.step_moves (task_id, step_no, shard_key, slot, after_attempt_no, verb, from_state,"
 	" to_state, worker_id, claimed_at, results, reason, metadata, moved_at, recorded_by, recorded_as)"
-	" SELECT i.task_id, i.step_no, $1, i.after_attempt_no, i.verb, i.from_state, i.to_state,"
+	" SELECT i.task_id, i.step_no, $1, t.slot, i.after_attempt_no, i.verb, i.from_state, i.to_state,"
 	" i.worker_id, nullif(i.claimed_at, '-infinity'), i.results, i.reason, i.metadata, $13, $14, $15"
 	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],"
 	"  $9::timestamptz[], $10::jsonb[], $11::text[], $12::jsonb[])"
 	"  AS i(task_id, step_no, after_attempt_no, verb, from_state, to_state, worker_id, claimed_at,"
-	"   results, reason, metadata)",
+	"   results, reason, metadata)"
+	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
 	.nargs = 15,
@@ -1050,20 +1069,21 @@ tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests)
 static TcPlan plan_histories = {
 	.sql =
 	"SELECT coalesce((SELECT a.attempt_no FROM tasker.step_attempts a"
-	"  WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	"  WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.slot = t.slot"
 	"  ORDER BY a.attempt_no DESC LIMIT 1), 0),"
 	" (SELECT h.to_state FROM ("
 	"  (SELECT a.attempt_no, 0::bigint AS move_id, a.to_state FROM tasker.step_attempts a"
-	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.slot = t.slot"
 	"   ORDER BY a.attempt_no DESC LIMIT 1)"
 	"  UNION ALL"
 	"  (SELECT m.after_attempt_no, m.move_id, m.to_state FROM tasker.step_moves m"
-	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1"
+	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1 AND m.slot = t.slot"
 	"   ORDER BY m.move_id DESC LIMIT 1)) h"
 	"  ORDER BY h.attempt_no DESC, h.move_id DESC LIMIT 1),"
 	" (SELECT true FROM tasker.step_queue q"
 	"  WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1) IS NOT NULL"
-	" FROM unnest($2::bigint[], $3::int[]) WITH ORDINALITY AS i(task_id, step_no, ord) ORDER BY i.ord",
+	" FROM unnest($2::bigint[], $3::int[]) WITH ORDINALITY AS i(task_id, step_no, ord)"
+	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1 ORDER BY i.ord",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -1102,8 +1122,9 @@ static TcPlan plan_attempts_by_token = {
 	.sql =
 	"SELECT a.task_id, a.step_no, a.claim_token, a.to_state, a.next_retry_at"
 	" FROM unnest($2::bigint[], $3::int[], $4::bigint[]) AS i(task_id, step_no, token)"
+	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1"
 	" JOIN tasker.step_attempts a"
-	"  ON a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1"
+	"  ON a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.slot = t.slot"
 	" WHERE a.claim_token = i.token AND a.outcome <> 'lease_expired'",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,

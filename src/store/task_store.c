@@ -12,11 +12,12 @@
 #include "errors.h"
 #include "store/plans.h"
 #include "store/shards.h"
+#include "store/slot_store.h"
 #include "store/task_store.h"
 
 #define TASK_COLUMNS \
 	"t.task_id, t.named_task_id, t.state, t.failed_steps, t.priority, t.run_at, " \
-	"t.paused_at, t.started_at, t.finished_at"
+	"t.paused_at, t.started_at, t.finished_at, t.slot"
 
 #define KEY_HASH_LENGTH 32
 
@@ -35,6 +36,7 @@ read_task_row(uint64 row, TcTaskRow *task)
 	task->paused_at = tc_row_timestamptz(row, 7);
 	task->started_at = tc_row_timestamptz(row, 8);
 	task->finished_at = tc_row_timestamptz(row, 9);
+	task->slot = tc_row_int16(row, 10);
 }
 
 static TcPlan plan_next_id = {
@@ -54,21 +56,21 @@ static TcPlan plan_insert = {
 	.sql =
 	"INSERT INTO tasker.tasks (task_id, shard_key, named_task_id, state, priority, created_at,"
 	" run_at, context, idempotency_key, initiator, source_system, reason, tags,"
-	" correlation_id, parent_correlation_id, created_by, created_as)"
+	" correlation_id, parent_correlation_id, created_by, created_as, slot)"
 	" VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-	" coalesce($13, gen_random_uuid()), $14, $15, $16)",
+	" coalesce($13, gen_random_uuid()), $14, $15, $16, $17)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 16,
+	.nargs = 17,
 	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID},
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, INT2OID},
 };
 
 void
 tc_task_insert(int64 task_id, const TcNewTask *task)
 {
-	Datum		values[16];
-	char		nulls[16];
+	Datum		values[17];
+	char		nulls[17];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(task_id);
@@ -91,6 +93,7 @@ tc_task_insert(int64 task_id, const TcNewTask *task)
 	nulls[13] = task->parent_correlation_id == 0 ? 'n' : ' ';
 	values[14] = CStringGetTextDatum(tc_session_role());
 	values[15] = tc_text_or_null(tc_session_acting_role(), &nulls[15]);
+	values[16] = Int16GetDatum(tc_slot_current());
 	tc_plan_run(&plan_insert, values, nulls);
 }
 
@@ -142,6 +145,34 @@ tc_task_claim_key(const uint8 *key_hash, int64 task_id)
 		if (tc_plan_run(&plan_read_key, values, NULL) == 1)
 			return tc_row_int64(0, 1);
 	}
+}
+
+static TcPlan plan_forget_keys = {
+	.sql =
+	"WITH old AS MATERIALIZED ("
+	" SELECT k.key_hash FROM tasker.idempotency_keys k WHERE k.shard_key = $1 AND k.created_at < $2"
+	" ORDER BY k.created_at LIMIT $3 FOR UPDATE SKIP LOCKED)"
+	"DELETE FROM tasker.idempotency_keys k USING old o WHERE k.key_hash = o.key_hash AND k.shard_key = $1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_DELETE,
+	.nargs = 3,
+	.argtypes = {INT4OID, TIMESTAMPTZOID, INT4OID},
+};
+
+int
+tc_task_forget_keys(TimestampTz before, int max_keys)
+{
+	int			forgotten = 0;
+
+	for (int32 shard = 0; shard < tc_shard_count() && forgotten < max_keys; shard++)
+	{
+		Datum		values[3] = {
+			Int32GetDatum(shard), TimestampTzGetDatum(before), Int32GetDatum(max_keys - forgotten)
+		};
+
+		forgotten += (int) tc_plan_run(&plan_forget_keys, values, NULL);
+	}
+	return forgotten;
 }
 
 /* ---- reading and locking ------------------------------------------------- */
@@ -268,10 +299,10 @@ static TcPlan plan_move = {
 	"  finished_at = CASE WHEN i.to_state IN ('pending', 'in_progress') THEN NULL ELSE $5 END"
 	" FROM unnest($2::bigint[], $3::text[], $4::text[], $10::int[]) AS i(task_id, from_state, to_state, failed)"
 	" WHERE t.task_id = i.task_id AND t.shard_key = $1"
-	" RETURNING t.task_id, t.shard_key, i.from_state, i.to_state)"
+	" RETURNING t.task_id, t.shard_key, t.slot, i.from_state, i.to_state)"
 	"INSERT INTO tasker.task_transitions"
-	" (task_id, shard_key, from_state, to_state, moved_at, reason, recorded_by, recorded_as, metadata)"
-	" SELECT m.task_id, m.shard_key, m.from_state, m.to_state, $5, $6, $7, $8, $9 FROM moved m",
+	" (task_id, shard_key, slot, from_state, to_state, moved_at, reason, recorded_by, recorded_as, metadata)"
+	" SELECT m.task_id, m.shard_key, m.slot, m.from_state, m.to_state, $5, $6, $7, $8, $9 FROM moved m",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
 	.nargs = 10,
@@ -344,9 +375,9 @@ static TcPlan plan_set_paused = {
 	.sql =
 	"WITH marked AS ("
 	" UPDATE tasker.tasks SET paused_at = CASE WHEN $3 THEN $4 END"
-	" WHERE task_id = $1 AND shard_key = $2 RETURNING task_id)"
-	"INSERT INTO tasker.task_pauses (task_id, shard_key, paused, moved_at, reason, recorded_by, recorded_as)"
-	" SELECT m.task_id, $2, $3, $4, $5, $6, $7 FROM marked m",
+	" WHERE task_id = $1 AND shard_key = $2 RETURNING task_id, slot)"
+	"INSERT INTO tasker.task_pauses (task_id, shard_key, slot, paused, moved_at, reason, recorded_by, recorded_as)"
+	" SELECT m.task_id, $2, m.slot, $3, $4, $5, $6, $7 FROM marked m",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
 	.nargs = 7,
@@ -380,10 +411,10 @@ static TcPlan plan_start = {
 	"started AS ("
 	" UPDATE tasker.tasks t SET state = 'in_progress', started_at = $3"
 	" FROM locked l WHERE t.task_id = l.task_id AND t.shard_key = $1"
-	" RETURNING t.task_id)"
+	" RETURNING t.task_id, t.slot)"
 	"INSERT INTO tasker.task_transitions"
-	" (task_id, shard_key, from_state, to_state, moved_at, recorded_by, recorded_as)"
-	" SELECT s.task_id, $1, 'pending', 'in_progress', $3, $4, $5 FROM started s RETURNING task_id",
+	" (task_id, shard_key, slot, from_state, to_state, moved_at, recorded_by, recorded_as)"
+	" SELECT s.task_id, $1, s.slot, 'pending', 'in_progress', $3, $4, $5 FROM started s RETURNING task_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT_RETURNING,
 	.nargs = 5,

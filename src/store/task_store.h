@@ -50,6 +50,7 @@ typedef struct TcTaskRow
 	TimestampTz paused_at;
 	TimestampTz started_at;
 	TimestampTz finished_at;
+	int16		slot;			/* of its history */
 } TcTaskRow;
 
 /* One change of a task's state, as it goes into the table and its history. */
@@ -69,6 +70,9 @@ extern void tc_task_insert(int64 task_id, const TcNewTask *task);
  * it; waits for a transaction that is just taking the same key.
  */
 extern int64 tc_task_claim_key(const uint8 *key_hash, int64 task_id);
+
+/* Forgets keys from before that time, at most max_keys; returns how many. */
+extern int	tc_task_forget_keys(TimestampTz before, int max_keys);
 
 /* One task under the caller's snapshot; false when there is none. */
 extern bool tc_task_read(int64 task_id, TcTaskRow *row);

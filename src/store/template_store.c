@@ -22,12 +22,10 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "guc.h"
 #include "store/plans.h"
 #include "store/session.h"
 #include "store/template_store.h"
-
-/* The cache starts anew when it holds more than this. */
-#define MAX_CACHE_BYTES		((Size) 64 * 1024 * 1024)
 
 typedef struct TemplateCache
 {
@@ -91,7 +89,7 @@ static int	compare_summaries(const void *a, const void *b);
 static TcPlan plan_header = {
 	.sql =
 	"SELECT n.name, t.name, t.version, t.identity_strategy, t.step_count, t.on_failure = 'fail_fast',"
-	" t.input_schema"
+	" t.input_schema, t.retired_at IS NOT NULL"
 	" FROM tasker.named_tasks t"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
 	" WHERE t.named_task_id = $1",
@@ -137,9 +135,9 @@ static TcPlan plan_find_version = {
 
 static TcPlan plan_find_versions = {
 	.sql =
-	"SELECT t.named_task_id, t.version FROM tasker.task_namespaces n"
+	"SELECT t.named_task_id, t.version, t.retired_at IS NOT NULL FROM tasker.task_namespaces n"
 	" JOIN tasker.named_tasks t ON t.namespace_id = n.namespace_id"
-	" WHERE n.name = $1 AND t.name = $2 ORDER BY t.named_task_id",
+	" WHERE n.name = $1 AND t.name = $2 ORDER BY t.retired_at IS NOT NULL, t.named_task_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 2,
@@ -168,7 +166,7 @@ static TcPlan plan_definition = {
 static TcPlan plan_list = {
 	.sql =
 	"SELECT t.named_task_id, n.name, t.name, t.version, t.definition ->> 'description',"
-	" t.step_count, t.created_at"
+	" t.step_count, t.created_at, t.retired_at"
 	" FROM tasker.task_namespaces n"
 	" JOIN tasker.named_tasks t ON t.namespace_id = n.namespace_id"
 	" WHERE $1 IS NULL OR n.name = $1",
@@ -245,6 +243,19 @@ static TcPlan plan_insert_edges = {
 	.expect = SPI_OK_INSERT,
 	.nargs = 3,
 	.argtypes = {INT4OID, INT4ARRAYOID, INT4ARRAYOID},
+};
+
+static TcPlan plan_retire = {
+	.sql =
+	"UPDATE tasker.named_tasks t SET retired_at = CASE WHEN $4 THEN $5 END,"
+	" retired_by = CASE WHEN $4 THEN $6 END"
+	" FROM tasker.task_namespaces n"
+	" WHERE n.namespace_id = t.namespace_id AND n.name = $1 AND t.name = $2"
+	"  AND ($3 IS NULL OR t.version = $3) AND (t.retired_at IS NULL) = $4",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 6,
+	.argtypes = {TEXTOID, TEXTOID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TEXTOID},
 };
 
 /* ---- the cache ----------------------------------------------------------- */
@@ -333,7 +344,7 @@ tc_template_get(int32 named_task_id)
 	if (entry != NULL)
 		return entry->template;
 
-	if (MemoryContextMemAllocated(cache->context, true) > MAX_CACHE_BYTES)
+	if (MemoryContextMemAllocated(cache->context, true) > (Size) tc_guc_template_cache_kb * 1024)
 	{
 		drop_cache();
 		begin_cache();
@@ -378,6 +389,7 @@ load_header(TcTemplate *template)
 							   "The identity strategy is unknown.");
 	template->nsteps = tc_row_int32(0, 5);
 	template->fail_fast = tc_row_bool(0, 6);
+	template->retired = tc_row_bool(0, 8);
 	template->input_schema = row_varlena_here(0, 7);
 }
 
@@ -537,6 +549,10 @@ look_up_highest(const char *namespace_name, const char *name)
 	for (uint64 i = 0; i < rows; i++)
 	{
 		const char *version = tc_row_text(i, 2);
+
+		/* retired ones come last, and count only where there is nothing else */
+		if (tc_row_bool(i, 3) && found != 0 && !tc_row_bool(0, 3))
+			break;
 
 		if (highest == NULL || tc_version_compare(version, highest) >= 0)
 		{
@@ -789,6 +805,7 @@ tc_template_list(const char *namespace_name, TcTemplateSummary **summaries)
 		summary->description = tc_row_text(i, 5);
 		summary->step_count = tc_row_int32(i, 6);
 		summary->created_at = tc_row_timestamptz(i, 7);
+		summary->retired_at = tc_row_timestamptz(i, 8);
 	}
 	qsort(*summaries, n, sizeof(TcTemplateSummary), compare_summaries);
 	return n;
@@ -809,4 +826,22 @@ compare_summaries(const void *a, const void *b)
 	if (order == 0)
 		order = left->named_task_id < right->named_task_id ? -1 : 1;
 	return order;
+}
+
+int
+tc_template_retire(const char *namespace_name, const char *name, const char *version, bool retired)
+{
+	const char *role = tc_session_acting_role() ? tc_session_acting_role() : tc_session_role();
+	Datum		values[6] = {
+		CStringGetTextDatum(namespace_name), CStringGetTextDatum(name), 0, BoolGetDatum(retired),
+		TimestampTzGetDatum(tc_session_now()), CStringGetTextDatum(role)
+	};
+	char		nulls[6] = "      ";
+	int			changed;
+
+	values[2] = tc_text_or_null(version, &nulls[2]);
+	changed = (int) tc_plan_run(&plan_retire, values, nulls);
+	if (changed > 0)
+		tc_cache_invalidate();
+	return changed;
 }

@@ -48,6 +48,13 @@ extern TcInsertVerdict tc_template_insert(const TcTemplate *template,
 /* The normal form of a stored version (jsonb), in the caller's context. */
 extern struct varlena *tc_template_definition(int32 named_task_id);
 
+/*
+ * No new tasks of a version, NULL = of all versions, or new ones again; returns
+ * how many versions that changed.
+ */
+extern int	tc_template_retire(const char *namespace_name, const char *name, const char *version,
+							   bool retired);
+
 /* One line of the list of templates. */
 typedef struct TcTemplateSummary
 {
@@ -58,6 +65,7 @@ typedef struct TcTemplateSummary
 	const char *description;	/* may be NULL */
 	int32		step_count;
 	TimestampTz created_at;
+	TimestampTz retired_at;		/* TC_NO_TIME = it is not */
 } TcTemplateSummary;
 
 /*

@@ -12,6 +12,7 @@
 #include "domain/step_status.h"
 #include "schema/decision.h"
 #include "store/plans.h"
+#include "store/slot_store.h"
 #include "store/template_store.h"
 #include "store/view_store.h"
 
@@ -88,19 +89,19 @@ static TcPlan plan_history = {
 	"  a.to_state, a.claimed_at, a.finished_at, a.backoff_request_seconds,"
 	"  (a.outcome = 'completed') = (a.to_state = 'complete')"
 	"   AND (a.outcome = 'completed') = (a.results IS NOT NULL) AS consistent"
-	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2"
+	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2 AND a.slot = $5"
 	"  AND a.step_no BETWEEN $3 AND $4"
 	" UNION ALL"
 	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state,"
 	"  CASE WHEN m.worker_id IS NOT NULL THEN m.claimed_at END,"
 	"  m.moved_at, NULL, true"
-	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2"
+	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2 AND m.slot = $5"
 	"  AND m.step_no BETWEEN $3 AND $4) h"
 	" ORDER BY h.step_no, h.attempt_no, h.move_id",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 4,
-	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID},
+	.nargs = 5,
+	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, INT2OID},
 };
 
 static void
@@ -152,10 +153,11 @@ read_event(uint64 row, TcStepView *step)
 static void
 read_history(TcTaskView *view, StepRange range)
 {
-	Datum		values[4];
+	Datum		values[5];
 	uint64		count;
 
 	bind_range(values, view->task.task_id, range);
+	values[4] = Int16GetDatum(view->task.slot);
 	count = tc_plan_run(&plan_history, values, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
@@ -200,9 +202,9 @@ static TcPlan plan_decisions = {
 	.sql =
 	"SELECT d.step_no, coalesce("
 	"  (SELECT a.results FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.step_no = d.step_no"
-	"   AND a.shard_key = $2 AND a.outcome = 'completed' LIMIT 1),"
+	"   AND a.shard_key = $2 AND a.slot = " TC_SLOT_OF("$1", "$2") " AND a.outcome = 'completed' LIMIT 1),"
 	"  (SELECT m.results FROM tasker.step_moves m WHERE m.task_id = $1 AND m.step_no = d.step_no"
-	"   AND m.shard_key = $2 AND m.to_state = 'resolved_manually' LIMIT 1))"
+	"   AND m.shard_key = $2 AND m.slot = " TC_SLOT_OF("$1", "$2") " AND m.to_state = 'resolved_manually' LIMIT 1))"
 	" FROM unnest($3::int[]) AS d(step_no)",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
@@ -358,7 +360,7 @@ tc_view_next_retry_at(const TcStepView *step)
 static TcPlan plan_transitions = {
 	.sql =
 	"SELECT t.from_state, t.to_state, coalesce(t.metadata ? 'stale', false) FROM tasker.task_transitions t"
-	" WHERE t.task_id = $1 AND t.shard_key = $2 ORDER BY t.transition_id",
+	" WHERE t.task_id = $1 AND t.shard_key = $2 AND t.slot = " TC_SLOT_OF("$1", "$2") " ORDER BY t.transition_id",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
 	.nargs = 2,
@@ -380,6 +382,31 @@ tc_view_transitions(int64 task_id, TcTransition **transitions)
 		(*transitions)[i].stale = tc_row_bool(i, 3);
 	}
 	return count;
+}
+
+#define ELSEWHERE(table) \
+	"(SELECT count(*) FROM tasker." table " h WHERE h.task_id = $1 AND h.shard_key = $2 AND h.slot <> $3)"
+
+static TcPlan plan_elsewhere = {
+	.sql =
+	"SELECT " ELSEWHERE("step_queue") " + " ELSEWHERE("step_attempts") " + " ELSEWHERE("step_moves")
+	" + " ELSEWHERE("step_checkpoints") " + " ELSEWHERE("task_transitions") " + " ELSEWHERE("task_pauses"),
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT2OID},
+};
+
+int64
+tc_view_rows_elsewhere(const TcTaskRow *task)
+{
+	Datum		values[3] = {
+		Int64GetDatum(task->task_id), Int32GetDatum(tc_shard_key(task->task_id)),
+		Int16GetDatum(task->slot)
+	};
+
+	tc_plan_run(&plan_elsewhere, values, NULL);
+	return tc_row_int64(0, 1);
 }
 
 /* Looks at every task there is: for checks, not for the daily work. */

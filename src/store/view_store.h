@@ -94,6 +94,9 @@ typedef struct TcTransition
 
 extern int	tc_view_transitions(int64 task_id, TcTransition **transitions);
 
+/* Rows of the task that are in another slot than its own, where nothing finds them. */
+extern int64 tc_view_rows_elsewhere(const TcTaskRow *task);
+
 /* Ids for verify_all: every unfinished task, then the newest finished ones up to max_tasks (-1 = all). */
 extern int	tc_view_task_ids(int64 max_tasks, int64 **task_ids);
 

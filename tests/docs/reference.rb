@@ -29,7 +29,7 @@ RELATIONS = <<~SQL
     (SELECT string_agg('| `' || a.attname || '` | ' || format_type(a.atttypid, a.atttypmod) || ' | '
         || coalesce(col_description(c.oid, a.attnum), '') || ' |', E'\\n' ORDER BY a.attnum)
       FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
-  FROM pg_class c WHERE c.relnamespace = 'tasker'::regnamespace AND c.relkind IN ('r', 'p', 'v') ORDER BY c.relkind DESC, c.relname
+  FROM pg_class c WHERE c.relnamespace = 'tasker'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition ORDER BY c.relkind = 'v' DESC, c.relname
 SQL
 
 functions = CONNECTION.exec(FUNCTIONS).to_a

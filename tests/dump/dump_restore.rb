@@ -19,6 +19,8 @@ STEP_STATES = %w[pending in_progress waiting_for_retry complete error cancelled 
 
 # What a worker and an operator do, in a few words.
 class Database
+  attr_accessor :first_cursor
+
   def initialize(url)
     @connection = PG.connect(url)
     @connection.exec("SET client_min_messages = warning")
@@ -49,6 +51,24 @@ class Database
     exec("SELECT cursor, name || ' ' || coalesce(workflow_step_id, task_id, 0) FROM tasker.read_events($1, 10000)", after).values
   end
 
+  # What a reader that comes too late is told.
+  def dropped(after)
+    events(after) && nil
+  rescue PG::Error => e
+    [e.result.error_field(PG::PG_DIAG_SQLSTATE), e.result.error_field(PG::PG_DIAG_MESSAGE_DETAIL)]
+  end
+
+  # Maintenance until the slot is free again, which nobody's snapshot delays for long.
+  def turn_the_ring(slot)
+    deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 60
+    exec("SET tasker_core.clock_offset = '6d'")
+    until exec("SELECT FROM tasker.history_slots WHERE slot = $1", slot).ntuples.zero? || Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+      exec("SELECT tasker.run_maintenance()")
+      sleep(0.01)
+    end
+    exec("RESET tasker_core.clock_offset")
+  end
+
   def settle
     target = value("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").to_i
     sleep(0.01) until value("SELECT xmin::text::bigint FROM tasker.events_lag()").to_i >= target
@@ -60,6 +80,7 @@ def busy(db)
     {"name": "diamond", "namespace": "dump", "steps": [{"name": "a", "retry": {"max_attempts": 2, "backoff": "none"}}, {"name": "b", "depends_on": ["a"]},
       {"name": "c", "depends_on": ["a"]}, {"name": "d", "depends_on": ["b", "c"]}]}
   DIAMOND
+  drop_something(db)
   db.create("diamond")                                             # nothing claimed
   db.create("diamond", ", run_at => now() + interval '1 hour'")    # not yet to be run
   db.create("diamond", ", idempotency_key => 'once'")
@@ -75,6 +96,18 @@ def busy(db)
   db.create("diamond").then { |t| db.exec("SELECT tasker.resolve_step($1, '1')", (t * 1_000_000) + 1); db.exec("SELECT tasker.skip_step($1)", (t * 1_000_000) + 2) }
   db.create("diamond").then { |t| db.exec("SELECT tasker.checkpoint_step($1, $2, '{\"row\": 7}')", *db.claim(t)) }
   db.exec("SELECT tasker.publish_event('dump.begins')")
+end
+
+# The ring of history has been turned, and a task that ended in its first slot was dropped.
+def drop_something(db)
+  db.create("diamond").then { |t| 4.times { db.complete(db.claim(t)) } }
+  db.exec("SELECT tasker.configure('retention_days', '6')")
+  db.settle
+  db.first_cursor = db.events(nil).first[0]
+  ["0", "6d"].each do |offset|
+    db.exec("SELECT set_config('tasker_core.clock_offset', $1, false), tasker.run_maintenance()", offset)
+  end
+  db.exec("RESET tasker_core.clock_offset")
 end
 
 # Works on while the dump is taken, until told to stop.
@@ -128,6 +161,12 @@ tests["the server's transaction ids are others"] = target.value("SELECT pg_curre
 tests["every task and step is as it was"] = target.column(EVERYTHING, source_ids) == source.column(EVERYTHING, source_ids)
 tests["verify_all is empty after the restore"] = target.exec("SELECT * FROM tasker.verify_all(NULL)").ntuples.zero?
 
+told = source.dropped(source.first_cursor)
+tests["a cursor from before what was dropped is refused, here and there"] = told&.first == "TC024" && target.dropped(source.first_cursor) == told
+slots = "SELECT slot, began_at, ended_at, next_task_id, emptied_xact FROM tasker.history_slots ORDER BY slot"
+tests["the ring of history is as it was"] = target.exec(slots).values == source.exec(slots).values && target.exec(slots).ntuples == 3
+tests["so are the settings"] = target.value("SELECT value FROM tasker.settings WHERE name = 'retention_days'") == "6"
+
 restored = target.events(nil)
 tests["the events from before are there, in their order"] = restored.first(all_before.size) == all_before
 since = restored.drop(all_before.size)
@@ -153,6 +192,10 @@ target.claim(fresh.last)
 target.exec("SELECT tasker.reset_step($1)", (fresh.last * 1_000_000) + 1)
 tests["new moves have new ids"] = target.value("SELECT max(move_id) FROM tasker.step_moves").to_i > moves
 
+target.turn_the_ring(0)
+tests["the ring goes on, and what has not ended stays"] =
+  target.exec("SELECT FROM tasker.history_slots WHERE slot = 0").ntuples.zero? && target.value("SELECT count(*) FROM tasker.step_attempts_0") == "0" &&
+  target.exec("SELECT * FROM tasker.verify_all(NULL)").ntuples.zero? && target.column("SELECT task_id FROM tasker.tasks").size == known.size + fresh.size
 target.exec("SELECT tasker.resume_task(task_id) FROM tasker.tasks WHERE paused_at IS NOT NULL ORDER BY task_id")
 target.exec("SELECT tasker.retry_task(task_id) FROM tasker.tasks WHERE state = 'error' ORDER BY task_id")
 target.work_to_the_end

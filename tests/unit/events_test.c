@@ -106,6 +106,7 @@ test_rows(void)
 	tap_is_text(tc_event_name(rule->events[1]), "step.failed", "and its step has failed");
 	tap_ok(tc_event_rule(TC_SOURCE_STEP_MOVES, "release>pending") == NULL, "giving back is no event");
 	tap_ok(tc_event_rule(TC_SOURCE_STEP_MOVES, "yield>pending") == NULL, "yielding is no event");
+	tap_ok(tc_event_rule(TC_SOURCE_STEP_CHECKPOINTS, "stored") != NULL, "a checkpoint is an event");
 	tap_ok(tc_event_rule(TC_SOURCE_TASKS, "paused") == NULL, "a kind belongs to one table");
 
 	tap_is_int(tc_event_kinds(TC_SOURCE_STEP_ATTEMPTS, "*", kinds), 5, "* asks for every attempt");

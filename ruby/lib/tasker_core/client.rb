@@ -78,6 +78,13 @@ module TaskerCore
     #   @raise [TemplateNotFound]
     function :get_task_template, "name text, namespace text?, version text?", :value
 
+    # @!method retire_task_template(name, namespace: nil, version: nil, retired: nil)
+    #   @param version [String, nil] nil: every version
+    #   @param retired [Boolean, nil] false: new tasks can be made again
+    #   @return [Integer] how many versions that changed
+    #   @raise [TemplateNotFound]
+    function :retire_task_template, "name text, namespace text?, version text?, retired boolean?", :value
+
     # @!method list_task_templates(namespace: nil)
     #   @return [Array<TemplateSummary>]
     function :list_task_templates, "namespace text?", [TemplateSummary]
@@ -155,6 +162,23 @@ module TaskerCore
     #   @return [Integer] how many failed steps it goes on from; 0 for a task not in error
     #   @raise [TaskNotFound]
     function :retry_task, "task_id bigint, reason text?", :value
+
+    # @!method cancel_tasks(filters, max_tasks: nil, dry_run: nil, reason: nil)
+    #   @param filters [Hash] those of {#list_tasks}
+    #   @param dry_run [Boolean, nil] false: cancel them; otherwise they are only listed
+    #   @return [Array<ChangedTask>]
+    function :cancel_tasks, "filters jsonb, max_tasks int?, dry_run boolean?, reason text?", [ChangedTask]
+
+    # @!method retry_tasks(filters, max_tasks: nil, dry_run: nil, reason: nil)
+    #   @param filters [Hash] those of {#list_tasks}
+    #   @param dry_run [Boolean, nil] false: let them go on; otherwise they are only listed
+    #   @return [Array<ChangedTask>]
+    function :retry_tasks, "filters jsonb, max_tasks int?, dry_run boolean?, reason text?", [ChangedTask]
+
+    # @!method erase_task_payload(task_id)
+    #   @return [Boolean] false when it was erased before
+    #   @raise [TaskNotFound, TaskNotActive] TaskNotActive: it is not final
+    function :erase_task_payload, "task_id bigint", :value
 
     # @!method transition_task(task_id, to_state, expected_state: nil, reason: nil, metadata: nil)
     #   @param to_state [String] cancelled, resolved_manually or, from error, in_progress
@@ -363,6 +387,12 @@ module TaskerCore
     # @!method drop_schedule(name, namespace: nil)
     #   @return [Boolean] false when there is none
     function :drop_schedule, "name text, namespace text?", :value
+
+    # @!method configure(name, value: nil)
+    #   @param name [String] retention_days or idempotency_retention_days
+    #   @param value [String, Integer, nil] nil: for ever
+    #   @return [nil]
+    function :configure, "name text, value text?", :value
 
     # @!method detect_stale_tasks(dry_run: nil, max_tasks: nil)
     #   @param dry_run [Boolean, nil] false: act on them

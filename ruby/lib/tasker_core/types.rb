@@ -11,9 +11,12 @@ module TaskerCore
 
   # Row of list_task_templates.
   TemplateSummary = Value.define(:named_task_id, :namespace, :name, :version, :description, :step_count,
-                                 :created_at)
+                                 :created_at, :retired_at)
 
-  # Answer of create_task.
+  # Row of cancel_tasks and retry_tasks.
+  ChangedTask = Value.define(:task_id, :outcome)
+
+  # Answer of create_task; step_count and state are nil where only the key of the task is still there.
   CreatedTask = Value.define(:task_id, :created, :step_count, :state) do
     # @return [Boolean] false when an equal task existed
     def created? = created
