@@ -116,6 +116,22 @@ SELECT created FROM tasker.register_task_template('{"name": "report", "namespace
 CALL pg_temp.set_clock(:'monday'::timestamptz + '4 days 3 hours');
 SELECT pg_temp.fired();
 SELECT name, last_task_id IS NULL AS no_task, last_error, next_due_at - :'monday'::timestamptz AS due FROM tasker.list_schedules('clock') WHERE name = 'nightly';
+-- more than is allowed just now: the time has its task later
+SELECT tasker.create_schedule('limited', 'plain', '@daily', '{"limited": true}', 'clock') IS NOT NULL;
+CALL pg_temp.set_clock(:'monday'::timestamptz + '5 days 1 minute');
+SET tasker_core.max_pending_tasks = 1;
+SELECT pg_temp.fired();
+SELECT name, last_task_id IS NULL AS no_task, last_error, next_due_at - :'monday'::timestamptz AS due FROM tasker.list_schedules('clock') WHERE name = 'limited';
+SELECT pg_temp.fired();
+RESET tasker_core.max_pending_tasks;
+-- the starts are those of whom the schedule belongs to
+UPDATE tasker.schedules SET created_by = 'somebody' WHERE name = 'limited';
+SET tasker_core.max_task_starts_per_minute = 1;
+SELECT pg_temp.fired();
+SELECT role_name = 'somebody' AS by_schedule, sum(starts) FROM tasker.task_starts GROUP BY 1 ORDER BY 1;
+RESET tasker_core.max_task_starts_per_minute;
+SELECT name, last_task_id IS NULL AS no_task, last_error, next_due_at - :'monday'::timestamptz AS due FROM tasker.list_schedules('clock') WHERE name = 'limited';
+SELECT tasker.drop_schedule('limited', 'clock');
 -- a time zone that is gone
 UPDATE tasker.schedules SET timezone = 'Mars/Olympus' WHERE name = 'nightly';
 CALL pg_temp.set_clock(:'monday'::timestamptz + '5 days 3 hours');

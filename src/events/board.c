@@ -339,12 +339,45 @@ tc_board_assign(Oid database)
 	return -1;
 }
 
+/* Under the lock.  False: there is no worker. */
+static bool
+dismiss(Board *board)
+{
+	if (board->worker == 0)
+		return false;
+	board->asked_to_leave = true;
+	wake(board);
+	return true;
+}
+
+bool
+tc_board_dismiss(int board)
+{
+	bool		dismissed;
+
+	LWLockAcquire(boards[board].lock, LW_EXCLUSIVE);
+	dismissed = dismiss(&boards[board]);
+	LWLockRelease(boards[board].lock);
+	return dismissed;
+}
+
 void
 tc_board_release(int board)
 {
 	LWLockAcquire(boards[board].lock, LW_EXCLUSIVE);
-	boards[board].database = InvalidOid;
-	boards[board].generation++;
+	if (!dismiss(&boards[board]))
+	{
+		boards[board].database = InvalidOid;
+		boards[board].generation++;
+	}
+	LWLockRelease(boards[board].lock);
+}
+
+void
+tc_board_forget_outcome(int board)
+{
+	LWLockAcquire(boards[board].lock, LW_EXCLUSIVE);
+	boards[board].outcome = TC_OUTCOME_UNKNOWN;
 	LWLockRelease(boards[board].lock);
 }
 
@@ -405,17 +438,25 @@ close_board(int code, Datum arg)
 	LWLockRelease(own->lock);
 }
 
-void
+bool
 tc_board_attach(int board)
 {
+	bool		is_free;
+
 	own = &boards[board];
 	LWLockAcquire(own->lock, LW_EXCLUSIVE);
-	own->outcome = TC_OUTCOME_UNKNOWN;
-	own->worker = MyProcPid;
-	own->latch = MyLatch;
-	pg_atomic_write_u64(&own->timer, (uint64) TC_NEVER);
+	is_free = own->worker == 0 && OidIsValid(own->database);
+	if (is_free)
+	{
+		own->outcome = TC_OUTCOME_UNKNOWN;
+		own->worker = MyProcPid;
+		own->latch = MyLatch;
+		pg_atomic_write_u64(&own->timer, (uint64) TC_NEVER);
+	}
 	LWLockRelease(own->lock);
-	before_shmem_exit(close_board, (Datum) 0);
+	if (is_free)
+		before_shmem_exit(close_board, (Datum) 0);
+	return is_free;
 }
 
 void

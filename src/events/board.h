@@ -71,7 +71,12 @@ typedef enum TcBoardOutcome
 
 /* A free board becomes that of a database; -1 when all are taken. */
 extern int	tc_board_assign(Oid database);
+
+/* A board whose worker still runs is not free yet: the worker is asked to leave. */
 extern void tc_board_release(int board);
+
+/* The same without releasing the board: is there a worker, which is asked to leave now? */
+extern bool tc_board_dismiss(int board);
 
 /* Before a worker starts: as whom (InvalidOid = that is to be looked up), and that it may stay. */
 extern void tc_board_set_role(int board, Oid role);
@@ -79,14 +84,15 @@ extern void tc_board_invite(int board);
 extern Oid	tc_board_role(int board);
 extern Oid	tc_board_database(int board);
 extern TcBoardOutcome tc_board_outcome(int board);
+extern void tc_board_forget_outcome(int board);
 
 /* Until when the worker should stay away, and whom to wake when that is to be looked at. */
 extern TimestampTz tc_board_away_until(int board);
 
 /* ---- for the worker ------------------------------------------------------ */
 
-/* This process is the worker of that board for as long as it lives. */
-extern void tc_board_attach(int board);
+/* This process is the worker of that board for as long as it lives; false: it is not to be one, and must end. */
+extern bool tc_board_attach(int board);
 
 /* Whether sessions may leave the sending to this process. */
 extern void tc_board_set_open(bool open);

@@ -73,6 +73,20 @@ tc_resolve_task(int64 task_id, const char *reason, const struct varlena *metadat
 	return true;
 }
 
+/* Nobody was told of the times of a paused task. */
+static void
+post_times(const TcHeldTask *held)
+{
+	for (int i = 0; i < held->nrows; i++)
+	{
+		const TcQueueRow *row = &held->rows[i];
+
+		if (row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED ||
+			row->phase == TC_PHASE_SIGNAL)
+			tc_event_timer(row->visible_at);
+	}
+}
+
 /* Claims that are held may still end; what they make ready is born paused. */
 static bool
 set_paused(int64 task_id, bool paused, const char *reason)
@@ -88,7 +102,10 @@ set_paused(int64 task_id, bool paused, const char *reason)
 	tc_task_set_paused(task_id, paused, reason);
 	tc_event_task(paused ? TC_EVENT_TASK_PAUSED : TC_EVENT_TASK_RESUMED, task_id);
 	if (!paused)
+	{
 		tc_event_ready(held.view.template->namespace_name);
+		post_times(&held);
+	}
 	return true;
 }
 

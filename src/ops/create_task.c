@@ -276,8 +276,6 @@ finish(const Creation *creation, TcCreateResult *result)
 	tc_event_task(TC_EVENT_TASK_CREATED, creation->task_id);
 	if (task->run_at == TC_NO_TIME || task->run_at <= tc_session_now())
 		tc_event_ready(template->namespace_name);
-	else
-		tc_event_timer(task->run_at);
 
 	result->task_id = creation->task_id;
 	result->created = true;
@@ -313,11 +311,11 @@ template_of(const TcCreateRequest *request)
 
 /* What is asked for counts against the limits; a task that was there already does not. */
 static void
-limit_created(const TcNewTask *task, const TcCreateResult *result)
+limit_created(const TcNewTask *task, const char *role, const TcCreateResult *result)
 {
 	if (!result->created)
 		return;
-	tc_limit_starts(1);
+	tc_limit_starts(role, 1);
 	tc_limit_pending(tc_template_get(task->named_task_id)->namespace_name);
 }
 
@@ -336,7 +334,7 @@ limit_all_created(const TcCreateRequest *requests, const TcCreateResult *results
 		created++;
 		templates = list_append_unique_int(templates, requests[i].task.named_task_id);
 	}
-	tc_limit_starts(created);
+	tc_limit_starts(tc_session_caller_role(), created);
 	foreach(cell, templates)
 		tc_limit_pending(tc_template_get(lfirst_int(cell))->namespace_name);
 }
@@ -345,7 +343,8 @@ void
 tc_create_task(TcCreateRequest *request, TcCreateResult *result)
 {
 	create_from(template_of(request), &request->task, request->ordinal, result);
-	limit_created(&request->task, result);
+	limit_created(&request->task, request->charged_role ? request->charged_role : tc_session_caller_role(),
+				  result);
 }
 
 int
@@ -378,5 +377,5 @@ tc_create_task_from_definition(const struct varlena *template, TcNewTask *task,
 							   TcCreateResult *result)
 {
 	create_from(tc_register_by_content(template), task, 0, result);
-	limit_created(task, result);
+	limit_created(task, tc_session_caller_role(), result);
 }

@@ -65,13 +65,13 @@ tc_limit_template(const TcTemplate *template)
 }
 
 void
-tc_limit_starts(int n)
+tc_limit_starts(const char *role, int n)
 {
 	int64		starts;
 
 	if (tc_guc_max_task_starts_per_minute == 0 || n == 0)
 		return;
-	starts = tc_limit_note_starts(n);
+	starts = tc_limit_note_starts(role, n);
 	if (starts > tc_guc_max_task_starts_per_minute)
 		tc_raise_limit("the number of tasks that this role creates in a minute", starts,
 					   tc_guc_max_task_starts_per_minute,

@@ -17,7 +17,7 @@ extern void tc_limit_template(const TcTemplate *template);
  * After n tasks were created, and those of a namespace: refuse what is more than the
  * settings allow (TC023), which takes the tasks back.
  */
-extern void tc_limit_starts(int n);
+extern void tc_limit_starts(const char *role, int n);
 extern void tc_limit_pending(const char *namespace_name);
 
 #endif							/* TC_OPS_LIMITS_H */

@@ -238,6 +238,7 @@ create(void *arg)
 		.namespace_name = schedule->namespace_name,
 		.name = schedule->task_name,
 		.version = schedule->version,
+		.charged_role = schedule->created_by,
 		.task = {
 			.priority = schedule->priority,
 			.run_at = TC_NO_TIME,
@@ -295,6 +296,24 @@ give_up(TcSchedule *schedule, ErrorData *error)
 	tc_schedule_advance(schedule);
 }
 
+/* The time is not over: it may have its task once a transaction has ended, or a limit allows it. */
+static bool
+is_for_now(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		error->sqlerrcode == TC_ERRCODE_LIMIT_EXCEEDED;
+}
+
+/* Said once, since it may be so each time for long. */
+static void
+put_off(const TcSchedule *schedule, const ErrorData *error)
+{
+	if (texts_equal(schedule->last_error, error->message))
+		return;
+	warn(schedule, error, "It is tried again when maintenance runs next.");
+	tc_schedule_set_error(schedule->schedule_id, error->message);
+}
+
 static bool
 step_on_attempt(void *arg)
 {
@@ -302,25 +321,35 @@ step_on_attempt(void *arg)
 	return true;
 }
 
-static void
+/*
+ * False: not now.  Anybody may hold the idempotency key of a time, in a transaction
+ * of any length, and nobody is to wait for that.
+ */
+static bool
 fire(TcSchedule *schedule)
 {
 	TcSchedule	before = *schedule;
 	ErrorData  *error;
 
-	if (!tc_attempt_or_error(step_on_attempt, schedule, &error))
+	if (!tc_attempt_or_error(step_on_attempt, schedule, TC_WAIT_AS_LONG_AS_IT_TAKES, &error))
 	{
 		give_up(&before, error);
-		return;
+		return true;
 	}
 	schedule->last_error = NULL;
-	if (!tc_attempt_or_error(create, schedule, &error))
+	if (!tc_attempt_or_error(create, schedule, TC_WAIT_BRIEFLY, &error))
 	{
+		if (is_for_now(error))
+		{
+			put_off(&before, error);
+			return false;
+		}
 		warn(schedule, error, "This time is passed over.");
 		schedule->last_task_id = 0;
 		schedule->last_error = error->message;
 	}
 	tc_schedule_advance(schedule);
+	return true;
 }
 
 /* One that has several times to make up for has its turn again with the others. */
@@ -328,17 +357,27 @@ int
 tc_fire_schedules(int max_tasks)
 {
 	TcSchedule *schedules;
+	int32	   *put_off_ids = NULL;
+	int			nput_off = 0;
 	int			fired = 0;
 	int			n;
 
-	while (fired < max_tasks && (n = tc_schedule_lock_due(max_tasks - fired, &schedules)) > 0)
+	while (fired < max_tasks &&
+		   (n = tc_schedule_lock_due(max_tasks - fired, put_off_ids, nput_off, &schedules)) > 0)
 	{
+		int32	   *ids = palloc(sizeof(int32) * (nput_off + n));
+
+		if (nput_off > 0)
+			memcpy(ids, put_off_ids, sizeof(int32) * nput_off);
+		put_off_ids = ids;
 		for (int i = 0; i < n; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			fire(&schedules[i]);
+			if (fire(&schedules[i]))
+				fired++;
+			else
+				put_off_ids[nput_off++] = schedules[i].schedule_id;
 		}
-		fired += n;
 	}
 	return fired;
 }

@@ -234,7 +234,7 @@ tc_run_sql_step(FunctionCallInfo call, char **namespaces, int nnamespaces, TcSql
 	run->workflow_step_id = tc_step_id(claimed.key.task_id, claimed.key.step_no);
 	run->status = "completed";
 	run->error = NULL;
-	if (!tc_attempt_or_error(call_and_complete, &claimed, &error))
+	if (!tc_attempt_or_error(call_and_complete, &claimed, TC_WAIT_AS_LONG_AS_IT_TAKES, &error))
 		fail(&claimed, error, run);
 	return true;
 }

@@ -87,11 +87,12 @@ is_its_own(const ErrorData *error)
 }
 
 bool
-tc_attempt_or_error(TcAttemptBody body, void *arg, ErrorData **error)
+tc_attempt_or_error(TcAttemptBody body, void *arg, int lock_timeout, ErrorData **error)
 {
-	bool		kept = run_in_subtransaction(body, arg, TC_WAIT_AS_LONG_AS_IT_TAKES, error);
+	bool		kept = run_in_subtransaction(body, arg, lock_timeout, error);
 
-	if (*error != NULL && !is_its_own(*error))
+	if (*error != NULL && !is_its_own(*error) &&
+		(lock_timeout == 0 || (*error)->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE))
 		ReThrowError(*error);
 	return kept;
 }

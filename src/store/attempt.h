@@ -25,9 +25,9 @@ typedef bool (*TcAttemptBody) (void *arg);
 extern bool tc_attempt(TcAttemptBody body, void *arg, int lock_timeout);
 
 /*
- * The same without a limit, and an error of the body is given back, with all it did
- * rolled back; not one that tells the whole transaction to end.
+ * The same, and an error of the body is given back, that it had to wait too long
+ * included, with all it did rolled back; not one that tells the whole transaction to end.
  */
-extern bool tc_attempt_or_error(TcAttemptBody body, void *arg, ErrorData **error);
+extern bool tc_attempt_or_error(TcAttemptBody body, void *arg, int lock_timeout, ErrorData **error);
 
 #endif							/* TC_ATTEMPT_H */

@@ -68,12 +68,11 @@ static TcPlan plan_starts = {
 };
 
 int64
-tc_limit_note_starts(int n)
+tc_limit_note_starts(const char *role, int n)
 {
-	const char *acting = tc_session_acting_role();
 	Datum		values[4];
 
-	values[0] = CStringGetTextDatum(acting != NULL ? acting : tc_session_role());
+	values[0] = CStringGetTextDatum(role);
 	values[1] = TimestampTzGetDatum(tc_session_now() - 60 * USECS_PER_SEC);
 	values[2] = TimestampTzGetDatum(tc_session_now());
 	values[3] = Int32GetDatum(n);

@@ -9,6 +9,6 @@
 extern int64 tc_limit_pending_tasks(const char *namespace_name);
 
 /* Notes that the calling role creates n tasks; returns how many that makes in a minute. */
-extern int64 tc_limit_note_starts(int n);
+extern int64 tc_limit_note_starts(const char *role, int n);
 
 #endif							/* TC_LIMIT_STORE_H */

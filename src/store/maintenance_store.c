@@ -4,23 +4,30 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/lsyscache.h"
+
 #include "compat.h"
 #include "store/maintenance_store.h"
 #include "store/plans.h"
 #include "store/step_store.h"
 
-/* A lock of the transaction, so that it is free again whatever happens. */
-static TcPlan plan_take_turn = {
-	.sql = "SELECT pg_try_advisory_xact_lock(hashtextextended('tasker_core maintenance', 0))",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-};
-
+/*
+ * A lock of the transaction, so that it is free again whatever happens; on the
+ * table as an object, which no command takes, so that nobody else can keep the
+ * turn.  Advisory locks are anybody's.
+ */
 bool
 tc_maintenance_take_turn(void)
 {
-	tc_plan_run(&plan_take_turn, NULL, NULL);
-	return tc_row_bool(0, 1);
+	Oid			table = get_relname_relid("maintenance", get_namespace_oid("tasker", false));
+	LOCKTAG		turn;
+
+	SET_LOCKTAG_OBJECT(turn, MyDatabaseId, RelationRelationId, table, 0);
+	return LockAcquire(&turn, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 static TcPlan plan_read = {

@@ -148,17 +148,20 @@ tc_schedule_list(const char *namespace_name, TcSchedule **schedules)
 static TcPlan plan_lock_due = {
 	.sql =
 	"SELECT " COLUMNS " FROM tasker.schedules s WHERE s.paused_at IS NULL AND s.next_due_at <= $1"
-	" ORDER BY s.next_due_at, s.schedule_id LIMIT $2 FOR UPDATE SKIP LOCKED",
+	" AND s.schedule_id <> ALL ($3) ORDER BY s.next_due_at, s.schedule_id LIMIT $2 FOR UPDATE SKIP LOCKED",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {TIMESTAMPTZOID, INT4OID},
+	.nargs = 3,
+	.argtypes = {TIMESTAMPTZOID, INT4OID, INT4ARRAYOID},
 };
 
 int
-tc_schedule_lock_due(int max_schedules, TcSchedule **schedules)
+tc_schedule_lock_due(int max_schedules, const int32 *passed_over, int n, TcSchedule **schedules)
 {
-	Datum		values[2] = {TimestampTzGetDatum(tc_session_now()), Int32GetDatum(max_schedules)};
+	Datum		values[3] = {
+		TimestampTzGetDatum(tc_session_now()), Int32GetDatum(max_schedules),
+		tc_array_int32(passed_over, n)
+	};
 
 	return read_schedules((int) tc_plan_run(&plan_lock_due, values, NULL), schedules);
 }
@@ -223,6 +226,22 @@ tc_schedule_advance(const TcSchedule *schedule)
 
 	nulls[3] = schedule->last_task_id == 0 ? 'n' : ' ';
 	tc_plan_run(&plan_advance, values, nulls);
+}
+
+static TcPlan plan_set_error = {
+	.sql = "UPDATE tasker.schedules SET last_error = $2 WHERE schedule_id = $1",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 2,
+	.argtypes = {INT4OID, TEXTOID},
+};
+
+void
+tc_schedule_set_error(int32 schedule_id, const char *error)
+{
+	Datum		values[2] = {Int32GetDatum(schedule_id), CStringGetTextDatum(error)};
+
+	tc_plan_run(&plan_set_error, values, NULL);
 }
 
 static TcPlan plan_delete = {

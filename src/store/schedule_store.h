@@ -53,8 +53,8 @@ extern bool tc_schedule_lock(const char *namespace_name, const char *name, TcSch
 /* Of one namespace or (NULL) of all, by namespace and name. */
 extern int	tc_schedule_list(const char *namespace_name, TcSchedule **schedules);
 
-/* Locks those that are due, the longest overdue first; passes over what others hold. */
-extern int	tc_schedule_lock_due(int max_schedules, TcSchedule **schedules);
+/* Locks those that are due, the longest overdue first; passes over what others hold, and n of them by id. */
+extern int	tc_schedule_lock_due(int max_schedules, const int32 *passed_over, int n, TcSchedule **schedules);
 
 /* The first time after `after` at which one is due; TC_NO_TIME = none. */
 extern TimestampTz tc_schedule_next_due(TimestampTz after);
@@ -63,6 +63,9 @@ extern void tc_schedule_set_paused(int32 schedule_id, TimestampTz paused_at, Tim
 
 /* Writes what came of it: next_due_at, last_due_at, last_task_id, last_error. */
 extern void tc_schedule_advance(const TcSchedule *schedule);
+
+/* Why its time has no task yet. */
+extern void tc_schedule_set_error(int32 schedule_id, const char *error);
 
 extern void tc_schedule_delete(int32 schedule_id);
 

@@ -7,6 +7,7 @@
 #include "utils/builtins.h"
 
 #include "compat.h"
+#include "events/events.h"
 #include "store/plans.h"
 #include "store/signal_store.h"
 
@@ -238,4 +239,5 @@ tc_waits_set_time(const TcStepKey *keys, int n, TimestampTz visible_at)
 
 		tc_plan_run(&plan_set_time, values, NULL);
 	}
+	tc_event_timer(visible_at);
 }

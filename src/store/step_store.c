@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "domain/states.h"
+#include "events/events.h"
 #include "store/plans.h"
 #include "store/shards.h"
 #include "store/slot_store.h"
@@ -334,6 +335,15 @@ static TcPlan plan_insert_children = {
 	INSERT_ROWS_PLAN
 };
 
+/* Who waits for work is told when the time of a step has come. */
+static void
+post_time(const TcQueueRow *row)
+{
+	if ((row->phase == TC_PHASE_READY || row->phase == TC_PHASE_SIGNAL) && row->lane_id > 0 &&
+		row->visible_at > tc_session_now())
+		tc_event_timer(row->visible_at);
+}
+
 /* Returns how many were inserted. */
 static uint64
 insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
@@ -349,6 +359,7 @@ insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 		numbers[c] = palloc(sizeof(int32) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
+		post_time(&rows[i]);
 		visible_at[i] = rows[i].visible_at;
 		phases[i] = rows[i].phase;
 		numbers[0][i] = rows[i].lane_id;
@@ -506,7 +517,10 @@ tc_queue_count_down(const TcJoinCount *joins, int n, TcQueueRow **rows)
 			elog(ERROR, "a waiting join of task " INT64_FORMAT " has no queue row",
 				 keys.task_ids[start]);
 		for (uint64 i = 0; i < count; i++)
-			read_queue_row(i, &(*rows)[found++]);
+		{
+			read_queue_row(i, &(*rows)[found]);
+			post_time(&(*rows)[found++]);
+		}
 	}
 	return found;
 }
@@ -538,6 +552,7 @@ tc_queue_settle_waiting(const TcQueueRow *rows, int n)
 
 	for (int i = 0; i < n; i++)
 	{
+		post_time(&rows[i]);
 		phases[i] = rows[i].phase;
 		visible_at[i] = rows[i].visible_at;
 		remaining[i] = rows[i].remaining_parents;

@@ -37,6 +37,7 @@ typedef struct TcCreateRequest
 	const char *version;		/* NULL = highest */
 	TcNewTask	task;			/* named_task_id is filled in */
 	int			ordinal;		/* place in a list of requests, from 1; 0 = a request by itself */
+	const char *charged_role;	/* whose limit of task starts it counts against; NULL = the caller's */
 } TcCreateRequest;
 
 typedef struct TcTaskRow

@@ -132,11 +132,12 @@ check_role(Oid role)
 
 /*
  * As the role that the setting names; else as the owner of the extension, which
- * a first start without a role looks up.
+ * a start without a role looks up.
  */
 static Obstacle
 choose_role(int board)
 {
+	Obstacle	obstacle;
 	Oid			role;
 
 	if (tc_guc_worker_role[0] != '\0')
@@ -149,7 +150,10 @@ choose_role(int board)
 		return NO_OBSTACLE;
 	}
 	tc_board_set_role(board, role);
-	return check_role(role);
+	obstacle = check_role(role);
+	if (obstacle != NO_OBSTACLE)
+		tc_board_forget_outcome(board); /* the extension may have another owner by then */
+	return obstacle;
 }
 
 static void
@@ -210,16 +214,24 @@ register_worker(int board)
 	return registered ? NO_OBSTACLE : NO_FREE_SLOT;
 }
 
+/* A worker that an earlier launcher started tells this one nothing: another one takes its place. */
 static void
 start(int board, TimestampTz now)
 {
 	Charge	   *charge = &charges[board];
-	Obstacle	obstacle = choose_role(board);
+	Obstacle	obstacle;
 
+	if (tc_board_dismiss(board))
+	{
+		charge->start_at = now + FIRST_DELAY_MS * INT64CONST(1000);
+		return;
+	}
+	obstacle = choose_role(board);
 	tc_board_invite(board);
 	if (obstacle == NO_OBSTACLE)
 		obstacle = register_worker(board);
-	say_obstacle(board, obstacle);
+	if (obstacle != NO_OBSTACLE || OidIsValid(tc_board_role(board)))
+		say_obstacle(board, obstacle);
 	charge->started_at = now;
 	if (obstacle != NO_OBSTACLE)
 		charge->start_at = now + tc_guc_maintenance_interval * INT64CONST(1000);
@@ -313,13 +325,16 @@ look_after_all(void)
 	distribute_boards(wanted, n, now);
 	for (int board = 0; board < TC_MAX_BOARDS; board++)
 	{
-		if (!OidIsValid(tc_board_database(board)) ||
-			!is_wanted(tc_board_database(board), wanted, n) || runs(board, now))
+		Charge	   *charge = &charges[board];
+
+		if (!OidIsValid(tc_board_database(board)) || runs(board, now))
 			continue;
-		if (now >= charges[board].start_at)
+		if (!is_wanted(tc_board_database(board), wanted, n))
+			charge->start_at = now + FIRST_DELAY_MS * INT64CONST(1000);	/* not free yet */
+		else if (now >= charge->start_at)
 			start(board, now);
-		else
-			next = Min(next, charges[board].start_at);
+		if (charge->handle == NULL)
+			next = Min(next, charge->start_at);
 	}
 	CommitTransactionCommand();
 	return next;

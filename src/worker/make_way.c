@@ -2,11 +2,11 @@
  * make_way.c
  *	  The background worker leaves a database that is to have no visitors.
  *
- * DROP DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, and CREATE DATABASE
- * ... TEMPLATE are refused while anybody is connected, after waiting for five
- * seconds; autovacuum is asked to leave by the server, a background worker is not.
- * So that one asks here, before the command begins; it comes back ten seconds
- * later, if there is still something to come back to.
+ * DROP DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, and (of its
+ * template) CREATE DATABASE are refused while anybody is connected, after waiting
+ * for five seconds; autovacuum is asked to leave by the server, a background worker
+ * is not.  So that one asks here, before the command begins; it comes back ten
+ * seconds later, if there is still something to come back to.
  */
 #include "postgres.h"
 
@@ -23,6 +23,9 @@
 #include "compat.h"
 #include "events/board.h"
 #include "worker/make_way.h"
+
+/* What CREATE DATABASE copies unless it is told otherwise. */
+#define DEFAULT_TEMPLATE "template1"
 
 static ProcessUtility_hook_type previous_utility = NULL;
 
@@ -66,6 +69,21 @@ owns(const char *database)
 	return OidIsValid(oid) && tc_owns_database(oid, GetUserId());
 }
 
+/* Whoever may make databases makes copies of templates, and of what is his own. */
+static bool
+may_copy(const char *database)
+{
+	Oid			oid = get_database_oid(database, true);
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
+	bool		is_template;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return may_create_databases() && (is_template || tc_owns_database(oid, GetUserId()));
+}
+
 /* The database that the command wants for itself, or NULL. */
 static const char *
 database_wanted(Node *command)
@@ -87,7 +105,9 @@ database_wanted(Node *command)
 			break;
 		case T_CreatedbStmt:
 			name = option_value(((CreatedbStmt *) command)->options, "template");
-			return name != NULL && may_create_databases() ? name : NULL;
+			if (name == NULL)
+				name = DEFAULT_TEMPLATE;
+			return may_copy(name) ? name : NULL;
 		default:
 			break;
 	}

@@ -43,6 +43,9 @@
 /* Of each kind of maintenance at a time. */
 #define MAX_ITEMS 1000
 
+/* The least time between two looks at what is due: what cannot be done just now stays due. */
+#define PROMPT_INTERVAL_MS 100
+
 #define FIRST_PAUSE_MS 1000
 #define LONGEST_PAUSE_MS 60000
 
@@ -251,28 +254,41 @@ maintain(bool only_prompt)
 
 /* ---- the loop ------------------------------------------------------------ */
 
+static int64
+prompt_interval(void)
+{
+	return MS_TO_USECS(Max(tc_guc_notify_interval, PROMPT_INTERVAL_MS));
+}
+
+/* Of what is done once an interval: a time further away than that is from before the clock was set back. */
+static bool
+has_come(TimestampTz at, TimestampTz now, int64 interval)
+{
+	return now >= at || at > now + interval;
+}
+
 /* Does what is due; false after an error. */
 static bool
 work_once(Agenda *agenda)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (now >= agenda->next_send && (has_notices || tc_board_has_notices()))
+	if (has_come(agenda->next_send, now, MS_TO_USECS(tc_guc_notify_interval)) &&
+		(has_notices || tc_board_has_notices()))
 	{
 		agenda->next_send = now + MS_TO_USECS(tc_guc_notify_interval);
 		if (!send_notices())
 			return false;
 	}
-	if (now >= agenda->next_round ||
-		agenda->next_round > now + MS_TO_USECS(tc_guc_maintenance_interval))
+	if (has_come(agenda->next_round, now, MS_TO_USECS(tc_guc_maintenance_interval)))
 	{
 		agenda->next_round = now + MS_TO_USECS(tc_guc_maintenance_interval);
-		agenda->next_prompt = now + MS_TO_USECS(tc_guc_notify_interval);
+		agenda->next_prompt = now + prompt_interval();
 		return maintain(false);
 	}
-	if (now >= agenda->next_prompt && steps_now() >= tc_board_timer())
+	if (has_come(agenda->next_prompt, now, prompt_interval()) && steps_now() >= tc_board_timer())
 	{
-		agenda->next_prompt = now + MS_TO_USECS(tc_guc_notify_interval);
+		agenda->next_prompt = now + prompt_interval();
 		return maintain(true);
 	}
 	return true;
@@ -348,13 +364,16 @@ tc_worker_main(Datum arg)
 	int			board = DatumGetInt32(arg);
 	Agenda		agenda = {0};
 	MemoryContext context;
+	Oid			role;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	tc_board_attach(board);
-	BackgroundWorkerInitializeConnectionByOid(tc_board_database(board), tc_board_role(board), 0);
-	if (!OidIsValid(tc_board_role(board)))
+	if (!tc_board_attach(board))
+		proc_exit(0);
+	role = tc_board_role(board);
+	BackgroundWorkerInitializeConnectionByOid(tc_board_database(board), role, 0);
+	if (!OidIsValid(role))
 		look_up_owner(board);
 
 	pgstat_report_appname("tasker_core worker");

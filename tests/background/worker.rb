@@ -44,6 +44,13 @@ def templates(db)
   db.exec("SELECT tasker.register_task_template($1)", <<~JSON)
     {"name": "once", "namespace": "bg", "steps": [{"name": "s", "retry": {"max_attempts": 1}}]}
   JSON
+  db.exec("SELECT tasker.register_task_template($1)", <<~JSON)
+    {"name": "delayed", "namespace": "bg", "steps": [{"name": "a"}, {"name": "b", "depends_on": ["a"], "delay_seconds": 0.3}]}
+  JSON
+  db.exec("SELECT tasker.register_task_template($1)", <<~JSON)
+    {"name": "waits", "namespace": "bg", "steps": [{"name": "w", "wait_for_signal": {"name": "go", "timeout_seconds": 0.3, "on_timeout": "complete"}},
+      {"name": "s", "depends_on": ["w"]}]}
+  JSON
 end
 
 def ready?(channel, payload) = channel == "tasker_ready" && payload == "bg"
@@ -71,7 +78,13 @@ def timers(db, listener, how)
     "a schedule" => -> { db.create("work", namespace: "'bg'", run_at: "clock_timestamp() + interval '300 ms'") },
     "a retry" => -> { db.exec("SELECT tasker.fail_step($1, $2, '1', true, 0.3)", *db.claim(db.create("work", namespace: "'bg'"))) },
     "a claim given back with a delay" => -> { db.exec("SELECT tasker.release_steps(ARRAY[$1::bigint], ARRAY[$2::bigint], 0.3)", *db.claim(db.create("work", namespace: "'bg'"))) },
-    "a lease that runs out" => -> { db.claim(db.create("work", namespace: "'bg'"), 0.3) }
+    "a lease that runs out" => -> { db.claim(db.create("work", namespace: "'bg'"), 0.3) },
+    "a step's delay" => -> { db.exec("SELECT tasker.complete_step($1, $2, '1')", *db.claim(db.create("delayed", namespace: "'bg'"))) },
+    "a wait that nobody ends" => -> { db.create("waits", namespace: "'bg'") },
+    "a resumed task" => lambda do
+      task = db.value("SELECT t.task_id FROM tasker.create_task('work', namespace => 'bg', run_at => clock_timestamp() + interval '300 ms') t WHERE tasker.pause_task(t.task_id)")
+      db.exec("SELECT tasker.resume_task($1)", task)
+    end
   }
   waits.each do |name, wait|
     db.exec("SELECT tasker.cancel_task(task_id) FROM tasker.tasks WHERE state IN ('pending', 'in_progress')")
@@ -234,6 +247,27 @@ TESTS.part("ended by hand") do
   TESTS.ok("a worker that was terminated has a successor", successor(db, pid))
 end
 
+def launcher(db) = db.value("SELECT max(pid) FROM pg_stat_activity WHERE backend_type = 'tasker_core launcher'")
+def workers(db, database) = db.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tasker_core worker' AND datname = $1", database)
+
+TESTS.part("a launcher that is ended by hand") do
+  configure(databases: "#{TEST}, background_dropped")
+  admin { |connection| connection.exec("CREATE DATABASE background_dropped") }
+  other = connect("background_dropped")
+  other.exec("CREATE EXTENSION tasker_core")
+  others_pid = alive(other)["pid"]
+  pid = alive(db)["pid"]
+  old = launcher(db)
+  db.exec("SELECT pg_terminate_backend($1)", old)
+  TESTS.ok("it has a successor, and so have its workers",
+           eventually { launcher(db).then { |launcher| launcher && launcher != old } } && successor(db, pid) && successor(other, others_pid))
+  other.close
+  TESTS.ok("who send", sends(db, listener))
+  TESTS.is("one in each database", [workers(db, TEST), workers(db, "background_dropped")], %w[1 1])
+  TESTS.is("and make way for DROP DATABASE", admin { |connection| connection.sqlstate { connection.exec("DROP DATABASE background_dropped") } }, nil)
+  configure(databases: TEST)
+end
+
 TESTS.part("DROP EXTENSION") do
   db.exec("DROP EXTENSION tasker_core")
   TESTS.ok("the worker leaves with the extension", gone(db))
@@ -290,6 +324,8 @@ TESTS.part("databases that come and go") do
     pid = alive(db)["pid"]
     nobody = connect(TEST, user: "background_nobody")
     TESTS.is("who may not drop a database does not disturb its worker", [nobody.sqlstate { nobody.exec("DROP DATABASE #{TEST}") }, alive(db)["pid"]], ["42501", pid])
+    connection.exec("ALTER ROLE background_nobody CREATEDB")
+    TESTS.is("nor who may not copy it", [nobody.sqlstate { nobody.exec("CREATE DATABASE background_copy TEMPLATE #{TEST}") }, alive(db)["pid"]], ["42501", pid])
   end
 end
 
