@@ -37,7 +37,7 @@ module Signatures
                         .select { |constant| constant.is_a?(Class) && constant < Struct }
     bodies = classes.map do |value|
       readers = value.members.map { |member| "    attr_reader #{member}: untyped\n" }.join
-      questions = value.public_instance_methods(false).grep(/\?\z/).map { |name| "    def #{name}: () -> bool\n" }.join
+      questions = value.public_instance_methods(false).grep(/\?\z/).sort.map { |name| "    def #{name}: () -> bool\n" }.join
       "  class #{value.name.delete_prefix("TaskerCore::")}\n#{readers}#{questions}    def with: (**untyped) -> self\n" \
         "    def to_h: () -> Hash[Symbol, untyped]\n  end\n"
     end

@@ -99,7 +99,6 @@ module TaskerCore
       end
 
       def transaction(&block) = together(:complete, &block)
-      alias run transaction
 
       def fail!(error)
         raise Error, "step.fail! belongs into the block of step.transaction; elsewhere raise the error" unless @inside

@@ -28,6 +28,7 @@ module TaskerCore
         @steps = @template.steps.select(&:for_worker?)
         @methods = @steps.to_h { |step| [step.name, (step.handler_method || :process).to_sym] }.freeze
         @step_handlers = build_handlers(handlers.transform_keys(&:to_s), blocks.transform_keys(&:to_s)).freeze
+        @shaping = @step_handlers.transform_values { |handler| HandlerFactory.shapes_results?(handler) }.freeze
       end
 
       # @return the handler, or nil
@@ -55,7 +56,7 @@ module TaskerCore
 
         handler = step_handlers.fetch(name)
         output = handler.public_send(@methods.fetch(name), task, sequence, step)
-        return output if step.completed? || !handler.respond_to?(:process_results)
+        return output if !@shaping.fetch(name) || step.completed?
 
         handler.process_results(step, output, nil)
       end
@@ -191,6 +192,11 @@ module TaskerCore
       return if arity == 3 || (arity.negative? && ~arity <= 3)
 
       raise HandlerNotFound, "#{name_of(handler)}##{method} must take (task, sequence, step)"
+    end
+
+    # @return [Boolean] whether there is a process_results that is not the one that changes nothing
+    def shapes_results?(handler)
+      handler.respond_to?(:process_results) && handler.method(:process_results).owner != StepHandler::Base
     end
 
     def constant(name)

@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require "forwardable"
-
 module TaskerCore
   # Answer of register_task_template.
   RegisteredTemplate = Value.define(:named_task_id, :namespace, :name, :version, :created, :warnings) do
@@ -199,7 +197,7 @@ module TaskerCore
     def claim? = !workflow_step_id.nil?
 
     # @return [Claim] the claim by itself
-    def to_claim = Claim.new(**to_h.slice(*Claim.members))
+    class_eval("def to_claim = Claim.new(#{Claim.members.map { |name| "#{name}: #{name}" }.join(", ")})", __FILE__, __LINE__)
   end
 
   # The task as a handler sees it: first argument of `process`.
@@ -217,39 +215,39 @@ module TaskerCore
 
   # The direct parents of a step: second argument of `process`.
   class StepSequence
-    # @return [Array<ParentStep>]
-    attr_reader :steps
-
     # @param dependency_results [Hash{String => Object}] results by parent name
     def initialize(dependency_results)
-      @steps = dependency_results.map { |name, results| ParentStep.new(name: name, results: results) }.freeze
+      @results = dependency_results
       freeze
     end
 
+    # @return [Array<ParentStep>]
+    def steps = @results.map { |name, results| ParentStep.new(name: name, results: results) }
+
     # @return [Array<String>] names of the parents
-    def dependencies = steps.map(&:name)
+    def dependencies = @results.keys
 
     # @return [ParentStep, nil]
-    def find_step_by_name(name) = steps.find { |step| step.name == name.to_s }
+    def find_step_by_name(name)
+      name = name.to_s
+      ParentStep.new(name: name, results: @results[name]) if @results.key?(name)
+    end
     alias [] find_step_by_name
 
     # @return the parent's results
     # @raise [KeyError] when the step has no such parent
     def results_of(name)
-      step = find_step_by_name(name)
-      raise KeyError, "no parent step #{name}; parents: #{dependencies.join(", ")}" unless step
-
-      step.results
+      @results.fetch(name.to_s) { raise KeyError, "no parent step #{name}; parents: #{dependencies.join(", ")}" }
     end
   end
 
   # The step as a handler sees it: third argument of `process`.
   class Step
-    extend Forwardable
+    %i[workflow_step_id task_id attempt max_attempts handler_class handler_config inputs timeout_seconds
+       lease_expires_at queue].each { |name| class_eval("def #{name} = @claim.#{name}", __FILE__, __LINE__) }
 
-    def_delegators :@claim, :workflow_step_id, :task_id, :attempt, :max_attempts, :handler_class,
-                   :handler_config, :inputs, :timeout_seconds, :lease_expires_at, :queue
-    def_delegator :@claim, :step_name, :name
+    # @return [String]
+    def name = @claim.step_name
 
     # @param claim [Claim]
     # @param attempt [Worker::Attempt, nil] what makes the methods work that need a worker

@@ -187,7 +187,7 @@ class StuckTest < DatabaseTest
     assert_match(/^#{role} +worker +#{namespace}/, cli("access", "list")[1])
     assert_match(/\b#{role}\b/, roles_that_may_claim)
     assert_match(/warning  grants: role #{role} may call \d+ of/, cli("doctor", "--role", role)[1])
-    assert_equal id, worker.claim_steps(worker_id: "w", task_id: id).first.task_id
+    assert_equal id, eventually { worker.claim_steps(worker_id: "w", task_id: id).first }.task_id
   ensure
     worker&.connection&.query("RESET ROLE")
     cli("access", "revoke", role, "worker")

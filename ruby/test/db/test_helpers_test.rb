@@ -96,6 +96,7 @@ class TestHelpersDatabaseTest < DatabaseTest
     task_id = nil
     connection.transaction do
       template = definition(namespace: namespace, steps: { one: [] }, handler: nil)
+      template["steps"].first["retry"]["backoff_base_ms"] = 600_000 # it still waits when it is looked at
       register_templates(template, handlers: { one: ->(*) { connection.query("SELECT 1/0") } })
       task_id = create
       result, = drain_tasks(task_id: task_id, raise_errors: false)

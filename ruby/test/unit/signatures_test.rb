@@ -3,9 +3,10 @@
 require "test_helper"
 require "support/pools"
 require "open3"
+require "rake"
 require "tasker_core/test_helpers"
 
-# sig/ is valid, and says nothing that is not so.
+# sig/ is valid, says nothing that is not so, and leaves out nothing that is generated.
 class SignaturesTest < UnitTest
   ROOT = File.expand_path("../..", __dir__)
 
@@ -33,6 +34,13 @@ class SignaturesTest < UnitTest
     owner = scope.const_get(declaration.name.name)
     declaration.members.each do |member|
       member.is_a?(RBS::AST::Declarations::Base) ? walk(member, owner, &block) : yield(owner, member)
+    end
+  end
+
+  def test_the_generated_ones_are_up_to_date
+    load File.join(ROOT, "rakelib/signatures.rake") unless defined?(Signatures)
+    { "client" => Signatures.client, "values" => Signatures.values }.each do |name, text|
+      assert_equal text, File.read(File.join(ROOT, "sig/#{name}.rbs")), "sig/#{name}.rbs: rake sig writes it anew"
     end
   end
 

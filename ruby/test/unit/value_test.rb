@@ -31,6 +31,9 @@ class ValueTest < UnitTest
               end
     assert_equal 1, matched
     assert_raises(ArgumentError) { Point.new(z: 1) }
+    assert_raises(ArgumentError) { Point.new(1, 2) }
+    assert_predicate point.with(y: 5), :frozen?
+    assert_predicate Point.from_row({ x: 1, y: 2 }), :frozen?
   end
 
   def test_rows_may_have_more_columns_but_not_fewer
@@ -44,6 +47,7 @@ class ValueTest < UnitTest
   def test_sequence_of_parents
     sequence = TaskerCore::StepSequence.new("price" => { "total" => 5 }, "check" => nil)
     assert_equal %w[price check], sequence.dependencies
+    assert_equal [["price", { "total" => 5 }], ["check", nil]], sequence.steps.map { |parent| [parent.name, parent.results] }
     assert_equal 5, sequence.results_of("price")["total"]
     assert_equal 5, sequence[:price].results["total"]
     assert_nil sequence.results_of("check")

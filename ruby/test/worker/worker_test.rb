@@ -67,6 +67,45 @@ class WorkerBehaviourTest < WorkerTest
     TaskerCore.executor = TaskerCore.on_error = nil
   end
 
+  # A decision takes one of two branches; what it leads to waits for a person.
+  def serve_an_approval(&decide)
+    steps = [{ "name" => "decide", "type" => "decision" },
+             { "name" => "ask", "depends_on" => ["decide"] }, { "name" => "automatic", "depends_on" => ["decide"] },
+             { "name" => "approval", "depends_on" => ["ask"], "wait_for_signal" => { "name" => "approved" } },
+             { "name" => "pay", "depends_on" => %w[approval automatic], "type" => "deferred_convergence" }]
+    template = { "name" => "linear", "namespace" => namespace, "steps" => steps }
+    @registry.register(template, handlers: { "decide" => decide, "ask" => ->(*) { "asked" }, "automatic" => ->(*) { "free" },
+                                             "pay" => ->(_, sequence, _) { sequence.steps.to_h { |one| [one.name, one.results] } } })
+    client.register_task_template(template)
+  end
+
+  def test_a_decision_and_a_step_that_waits_for_a_signal
+    serve_an_approval do |task, _sequence, _step|
+      task.context["amount"] < 100 ? TaskerCore::Decision.branches("automatic") : TaskerCore::Decision.branches("ask", why: "a lot")
+    end
+    small, large = [5, 500].map { |amount| create(context: { amount: amount }) }
+    assert_equal "complete", run_task(small)
+    assert_equal({ "decide" => "complete", "ask" => "skipped", "automatic" => "complete", "approval" => "skipped",
+                   "pay" => "complete" }, step_states(small))
+    assert_equal({ "approval" => nil, "automatic" => "free" }, results_of(small, "pay"))
+    eventually { step_states(large)["ask"] == "complete" }
+    refute_includes %w[complete in_progress], step_states(large)["approval"], "no worker takes what waits for a person"
+    assert client.send_signal(large, "approved", payload: { by: "Ada" })
+    assert_equal "complete", await_end(large)
+    assert_equal({ "approval" => { "by" => "Ada" }, "automatic" => nil }, results_of(large, "pay"))
+    assert_equal({ "why" => "a lot", "branches" => ["ask"] }, results_of(large, "decide"))
+    [small, large].each { |task_id| assert_consistent task_id }
+  end
+
+  def test_a_decision_for_no_step_that_there_is_fails_its_step
+    serve_an_approval { |*| TaskerCore::Decision.branches("nowhere") }
+    task_id = create
+    assert_equal "error", run_task(task_id)
+    assert_match(/results cannot be stored: .*nowhere/m, error_of(task_id, "decide")["message"])
+    assert_equal "pending", step_states(task_id)["ask"]
+    assert_consistent task_id
+  end
+
   def test_permanent_errors_are_not_tried_again
     serve(one: lambda { |*|
       raise TaskerCore::PermanentError.new("never", error_code: "E7", context: { "sku" => "x" })
