@@ -55,7 +55,8 @@ module Fault
     def strike_everywhere(verb, setting, state, hits)
       prepare(verb)
       tables = hits.empty? ? @tables : hits.values.first # where it waits is known by then
-      faults = tables.filter_map { |table| strike(verb, table, setting, state, hits[setting]) }
+      before = snapshot
+      faults = tables.filter_map { |table| strike(verb, table, setting, state, hits[setting]) || trace(verb, table, before, hits[setting]) }
       @client.exec(call(VERBS[verb].last))
       faults
     rescue PG::Error => error
@@ -63,16 +64,17 @@ module Fault
     end
 
     def strike(verb, table, setting, state, hits)
-      before = snapshot
       @blocker.exec("BEGIN; LOCK TABLE tasker.#{table} IN ACCESS EXCLUSIVE MODE")
       @client.exec("BEGIN; SET LOCAL #{setting} = '30ms'")
       said = interrupted_by { @client.exec(call(VERBS[verb].last)) }
       @client.exec("ROLLBACK")
       @blocker.exec("ROLLBACK")
       hits << table if said == state
-      return "#{verb}: #{said} instead of #{state} while #{table} was locked" unless [nil, state].include?(said)
+      "#{verb}: #{said} instead of #{state} while #{table} was locked" unless [nil, state].include?(said)
+    end
 
-      "#{verb}: interrupted at #{table}, it left a trace" if snapshot != before
+    def trace(verb, table, before, hits)
+      "#{verb}: interrupted at #{table}, it left a trace" if hits.last == table && snapshot != before
     end
 
     def interrupted_by
@@ -103,7 +105,8 @@ module Fault
     # Everything there is, but for when a worker was last seen.
     def snapshot
       @everything ||= (@tables - %w[workers]).map { |table| "SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM tasker.#{table} t" }.join(" UNION ALL ")
-      @client.exec(@everything).column_values(0)
+                                             .tap { |sql| @client.prepare("everything", sql) }
+      @client.exec_prepared("everything").column_values(0)
     end
   end
 end

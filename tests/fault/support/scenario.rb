@@ -73,7 +73,7 @@ module Fault
         return made if Fault.now - began > @seconds + LIMIT
 
         made += 1 if yield
-        await_results(load, load.ledger.results.size + WORK_BETWEEN_FAULTS)
+        await_results(load, results(load) + WORK_BETWEEN_FAULTS)
       end
       await_results(load, ENOUGH_RESULTS)
       made
@@ -81,8 +81,11 @@ module Fault
 
     # Between two faults something gets done, however slow this machine is.
     def await_results(load, count)
-      Fault.wait_until("work goes on after the fault") { load.ledger.results.size >= count }
+      Fault.wait_until("work goes on after the fault") { results(load) >= count }
     end
+
+    # @return [Integer] how many are acknowledged
+    def results(load) = load.ledger.results.size
 
     def wind_up(load, cluster, made, faults)
       pg = cluster.admin

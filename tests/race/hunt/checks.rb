@@ -48,7 +48,7 @@ module Race
     def counts(hash) = hash.sort.map { |key, count| "#{key} #{count}" }.join(", ")
 
     def query(sql, *values) = @connection.exec_params(sql, values)
-    def lines(sql, *values) = query(sql, *values).map { |row| row.values.join(" ") }
+    def lines(sql, *values) = query(sql, *values).each_row.map { |row| row.join(" ") }
     def array(values) = "{#{values.join(",")}}"
 
     TASKS = "tasker.tasks t JOIN tasker.named_tasks n USING (named_task_id) " \
