@@ -17,10 +17,12 @@ module ModelTest
     end
 
     # @param size [Integer, nil] how many steps
-    def template(namespace, name, version, size: nil)
+    # @param plain [Boolean] without steps that decide or wait
+    def template(namespace, name, version, size: nil, plain: @random.rand < 0.3)
       steps = size.nil? && @random.rand < 0.06 ? layered : scattered(size || 1 + @random.rand(12))
-      Template.new(namespace: namespace, name: name, version: version, steps: steps,
-                   fail_fast: @random.rand < 0.2)
+      fail_fast = @random.rand < 0.2
+      steps.each { |step| vary(step, steps, fail_fast) } unless plain
+      Template.new(namespace: namespace, name: name, version: version, steps: steps, fail_fast: fail_fast)
     end
 
     # @return [Hash] as register_task_template takes it, in an order that is not topological
@@ -60,16 +62,78 @@ module ModelTest
                      retryable: @random.rand > 0.15, max_attempts: 1 + @random.rand(4),
                      backoff: pick(%w[none none linear exponential fibonacci]), base_ms: base,
                      cap_ms: base * (1 + @random.rand(4)), timeout: pick([nil, nil, nil, 600, 900, 1800]),
-                     on_failure: pick(%w[fail fail fail skip continue]))
+                     on_failure: pick(%w[fail fail fail skip continue]), rule: "all_satisfied")
+    end
+
+    # What decides and waits.
+    def vary(step, steps, fail_fast)
+      step.rule = pick(%w[all_satisfied all_satisfied none_failed one_satisfied all_done]) if step.parents.any?
+      counts = fail_fast && step.on_failure == "fail"
+      case @random.rand
+      when 0...0.12 then make_condition(step, counts)
+      when 0.12...0.22 then make_wait(step, counts)
+      when 0.22...0.32 then step.delay = pick([450.25, 1000.25])
+      when 0.32...0.47 then make_decision(step, steps)
+      end
+    end
+
+    def make_condition(step, counts)
+      of = pick(["context", *step.parents])
+      step.condition = if of == "context" then { of: of, op: ">", value: pick([-1, 20, 60, 1000]) }
+                       else { of: of, op: pick(%w[exists missing = =]), value: pick([false, 0, "", nil]) }
+                       end
+      step.unmet = counts ? "skip" : pick(%w[skip fail])
+    end
+
+    # Roots may share a name: they begin to wait in the order of their numbers.
+    def make_wait(step, counts)
+      step.signal = { name: step.parents.empty? ? "go" : "go #{step.name}" }
+      step.retryable = true
+      step.max_attempts = 3
+      step.timeout = nil
+      return if @random.rand < 0.3
+
+      step.signal.update(timeout: pick([600, 1200, 7200]), on_timeout: pick(counts ? %w[skip complete] : %w[fail skip complete]))
+    end
+
+    def make_decision(step, steps)
+      return if steps.none? { |other| other.parents.include?(step.name) }
+
+      step.decision = true
+      step.on_failure = "skip" if step.on_failure == "continue"
     end
 
     def step_document(step)
+      return common(step).merge("wait_for_signal" => signal_document(step.signal)) if step.signal
+
+      common(step).merge("timeout_seconds" => step.timeout, "retry" => retry_document(step)).compact
+    end
+
+    def signal_document(signal)
+      { "name" => signal[:name], "timeout_seconds" => signal[:timeout], "on_timeout" => signal[:on_timeout] }.compact
+    end
+
+    def condition_document(condition)
+      path = condition[:of] == "context" ? "context.order" : ["results", condition[:of]]
+      document = { "path" => path, "op" => condition[:op] }
+      %w[exists missing].include?(condition[:op]) ? document : document.merge("value" => condition[:value])
+    end
+
+    def common(step)
+      converges = step.rule == "none_failed" && @random.rand < 0.5
       {
         "name" => step.name, "depends_on" => step.parents.shuffle(random: @random), "queue" => step.queue,
-        "priority" => step.priority, "timeout_seconds" => step.timeout, "on_failure" => step.on_failure,
-        "retry" => { "retryable" => step.retryable, "max_attempts" => step.max_attempts, "backoff" => step.backoff,
-                     "backoff_base_ms" => step.base_ms, "max_backoff_ms" => step.cap_ms, "jitter" => 0 }
+        "priority" => step.priority, "on_failure" => step.on_failure,
+        "type" => (if step.decision then "decision" elsif converges then "deferred_convergence" end),
+        "trigger_rule" => (step.rule unless converges && !step.decision),
+        "when" => step.condition && condition_document(step.condition), "when_unmet" => step.unmet,
+        "delay_seconds" => step.delay
       }.compact
+    end
+
+    def retry_document(step)
+      { "retryable" => step.retryable, "max_attempts" => step.max_attempts, "backoff" => step.backoff,
+        "backoff_base_ms" => step.base_ms, "max_backoff_ms" => step.cap_ms, "jitter" => 0 }
     end
   end
 end

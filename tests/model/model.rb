@@ -11,8 +11,11 @@ module ModelTest
     def sqlstate = message
   end
 
+  # signal: {name, timeout, on_timeout}; condition: {of, op, value}, of "context.order" or a parent's name
   Definition = Struct.new(:name, :parents, :queue, :priority, :retryable, :max_attempts, :backoff, :base_ms, :cap_ms,
-                          :timeout, :on_failure, keyword_init: true)
+                          :timeout, :on_failure, :rule, :decision, :condition, :unmet, :delay, :signal,
+                          keyword_init: true)
+  Wait = Struct.new(:deadline, keyword_init: true)
   Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, keyword_init: true)
   Claim = Struct.new(:token, :claimed_at, :lease_until, keyword_init: true)
   Outcome = Struct.new(:state, :next_retry_at, keyword_init: true)
@@ -40,8 +43,8 @@ module ModelTest
 
   class Step
     attr_reader :definition, :outcomes
-    attr_accessor :state, :attempts, :called_off, :not_before, :claim, :checkpoint, :results, :last_error, :asked,
-                  :last_failure_at, :last_attempted_at
+    attr_accessor :state, :attempts, :called_off, :not_before, :claim, :checkpoint, :results, :attempt_error,
+                  :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches
 
     def initialize(definition)
       @definition = definition
@@ -59,10 +62,21 @@ module ModelTest
     def done? = %w[complete resolved_manually].include?(state)
     def ended? = done? || %w[error cancelled skipped].include?(state)
 
-    # What it means for its children, and for its task.
-    def satisfies? = done? || failed?("continue")
-    def skips? = state == "skipped" || failed?("skip")
+    # Its rule has let it run.
+    def begun? = !ended? && !(not_before.nil? && wait.nil?)
+
+    # What it means for a child: open, satisfied, skipped, cancelled or failed.
+    def fate(taken)
+      case state
+      when "complete", "resolved_manually" then taken ? "satisfied" : "skipped"
+      when "skipped", "cancelled" then state
+      when "error" then { "fail" => "failed", "skip" => "skipped", "continue" => "satisfied" }[definition.on_failure]
+      else "open"
+      end
+    end
+
     def blocks? = failed?("fail")
+    def last_error = state == "error" && own_error ? own_error : attempt_error
     def passed_over? = state == "error" && !blocks?
 
     # Is the attempt that is now under way, or was just lost, not the last one?
@@ -85,36 +99,71 @@ module ModelTest
   end
 
   class Task
-    attr_reader :template, :priority, :run_at, :steps, :context
+    attr_reader :template, :priority, :run_at, :steps, :context, :kept
     attr_accessor :state, :paused
 
     # @param now [Moment] of this operation, as everywhere here
-    def initialize(template, now, priority: 0, run_at: nil, context: {})
+    # @param numbers [Hash{String => Integer}] step_no by name: a topological order
+    def initialize(template, now, numbers, priority: 0, run_at: nil, context: {})
       @template = template
       @priority = priority
       @run_at = run_at
       @context = context
       @state = "pending"
       @paused = false
-      @steps = template.steps.to_h { |definition| [definition.name, Step.new(definition)] }
+      @kept = []                # signals that no step has taken: [name, payload]
+      ordered = template.steps.sort_by { |definition| numbers.fetch(definition.name) }
+      @steps = ordered.to_h { |definition| [definition.name, Step.new(definition)] }
       # due since run_at, also when that has passed: an old appointment goes before a new task
-      @steps.each_value { |step| step.not_before = run_at || now if step.definition.parents.empty? }
+      @steps.each_value do |step|
+        next unless step.definition.parents.empty? && !step.definition.condition && !step.definition.signal
+
+        step.not_before = (run_at || now) + (step.definition.delay || 0)
+      end
+      begin_steps(now)
+      return if @steps.values.none?(&:ended?)
+
+      @state = "in_progress"
+      close unless can_run?
     end
 
     def initialize_copy(other)
       super
       @steps = @steps.transform_values(&:dup)
+      @kept = @kept.dup
     end
 
     def final? = FINAL_TASK_STATES.include?(state)
     def parents(step) = step.definition.parents.map { |name| steps.fetch(name) }
-    def satisfied?(step) = parents(step).all?(&:satisfies?)
+    def children(step) = steps.values.select { |other| other.definition.parents.include?(step.name) }
+    def fates(step) = parents(step).map { |parent| parent.fate(taken?(parent, step)) }
+
+    # What a step does about its parents: run, wait, or end with them.
+    def verdict(step)
+      fates = fates(step)
+      open = fates & %w[open failed]
+      case step.definition.rule
+      when "all_satisfied" then open_or(open, fates.include?("cancelled") ? "cancelled" : ("skipped" if fates.include?("skipped")))
+      when "all_done" then fates.include?("open") ? "waits" : "runs"
+      when "one_satisfied" then fates.include?("satisfied") ? "runs" : open_or(open, nil, fates)
+      when "none_failed" then fates.include?("satisfied") ? open_or(open, nil) : open_or(open, nil, fates)
+      end
+    end
+
+    # Parents that a step waits for no more.
+    def counted(step)
+      counting = { "all_satisfied" => %w[satisfied], "all_done" => %w[satisfied skipped cancelled failed] }
+      wanted = counting.fetch(step.definition.rule, %w[satisfied skipped cancelled])
+      fates(step).count { |fate| wanted.include?(fate) }
+    end
+
+    def satisfied?(step) = step.begun? || verdict(step) == "runs"
     def step_priority(step) = (priority + step.definition.priority).clamp(-32_768, 32_767)
 
     # ---- readiness -----------------------------------------------------------
 
     def ready?(step, now)
-      %w[pending waiting_for_retry].include?(step.state) && satisfied?(step) && !paused && !final? &&
+      %w[pending waiting_for_retry].include?(step.state) && !step.not_before.nil? && !paused && !final? &&
         step.not_before <= now
     end
 
@@ -126,7 +175,7 @@ module ModelTest
     def claimable_since(step) = step.claim ? step.claim.lease_until : step.not_before
 
     # Something in it runs, or will without anybody's doing.
-    def can_run? = steps.values.any? { |step| !step.ended? && satisfied?(step) }
+    def can_run? = steps.values.any?(&:begun?)
 
     # ---- the verbs of workers ------------------------------------------------
 
@@ -149,11 +198,13 @@ module ModelTest
       self.state = "in_progress"
     end
 
-    # @return [Symbol, Integer] :already_completed, :lease_lost, or how many steps it made ready
+    # @return [Symbol, Integer] :already_completed, :lease_lost, :invalid_result, or how many steps it made ready
     def complete(step, token, results, now)
       unless holds?(step, token)
         return step.outcomes[token]&.state == "complete" ? :already_completed : :lease_lost
       end
+
+      return :invalid_result if step.definition.decision && !decide(step, results)
 
       end_attempt(step, token, "complete")
       step.results = results
@@ -169,7 +220,7 @@ module ModelTest
       end_attempt(step, token, again ? "waiting_for_retry" : "error", next_retry_at)
       step.not_before = next_retry_at
       step.asked = retry_after&.ceil if again
-      step.last_error = error
+      step.attempt_error = error
       step.last_failure_at = now
       final_failure(step) unless again
       settle(now)
@@ -249,20 +300,136 @@ module ModelTest
       raise Refused, "TC012" if final?
       raise Refused, "TC010" unless STEP_MOVES_BY_HAND.fetch(step.state).include?(to) && !step.passed_over?
 
+      raise Refused, "TC022" if to == "resolved_manually" && step.definition.decision && !decide(step, results)
+
       call_back
       if to == "pending"
         reopen(step)
       else
         step.state = to
         step.claim = nil
+        step.wait = nil
         step.results = results
-        share_fate if %w[cancelled skipped].include?(to)
       end
       self.state = "in_progress"
       settle(now)
     end
 
+    # ---- signals -------------------------------------------------------------
+
+    # @return [Boolean] whether a waiting step took it
+    def signal(name, payload, now)
+      raise Refused, "22023" unless template.steps.any? { |definition| definition.signal&.fetch(:name) == name }
+
+      step = steps.values.find { |other| other.wait && other.definition.signal[:name] == name }
+      raise Refused, "TC012" if final?
+      return !kept.push([name, payload]) if step.nil?
+
+      end_wait(step, "complete", payload, now)
+      true
+    end
+
+    def overdue?(step, now) = !paused && !step.wait.nil? && !step.wait.deadline.nil? && step.wait.deadline <= now
+
+    # What the next claim in its queue sees to.
+    def time_out(step, now)
+      to = { "fail" => "error", "skip" => "skipped", "complete" => "complete" }[step.definition.signal[:on_timeout]]
+      step.own_error = Json.new({ "message" => "no signal came in time" }) if to == "error"
+      end_wait(step, to, (Json.new(nil) if to == "complete"), now)
+    end
+
     private
+
+    def open_or(open, ended, fates = nil)
+      return ended if ended
+      return "waits" if open.any?
+
+      fates.nil? || fates.empty? ? "runs" : "skipped"
+    end
+
+    # ---- decisions -----------------------------------------------------------
+
+    def taken?(parent, child) = parent.branches.nil? || parent.branches.include?(child.name)
+
+    # @return [Boolean] whether the results say which branches to take
+    def decide(step, results)
+      names = results&.value.is_a?(Hash) ? results.value["branches"] : nil
+      return false unless names.is_a?(Array) && (names - descendants(step).map(&:name)).empty?
+
+      branches = children(step)
+      further = names - branches.map(&:name)
+      step.branches = branches.select do |branch|
+        names.include?(branch.name) || (descendants(branch).map(&:name) & further).any?
+      end.map(&:name)
+      true
+    end
+
+    def descendants(step, found = [])
+      (children(step) - found).each { |child| descendants(child, found << child) unless found.include?(child) }
+      found
+    end
+
+    # ---- steps that start by themselves --------------------------------------
+
+    # Ends and starts what its parents let, from above to below.
+    # @return [Array<Step>] what is ready
+    def begin_steps(now)
+      steps.values.select do |step|
+        next if step.ended? || step.begun? || step.claim
+
+        case (verdict = verdict(step))
+        when "skipped", "cancelled" then step.state = verdict
+        when "runs" then start(step, now)
+        end
+        step.not_before
+      end
+    end
+
+    def start(step, now)
+      base = [now, run_at].compact.max
+      if step.definition.condition && !holds_for?(step.definition.condition)
+        step.state = step.definition.unmet == "fail" ? "error" : "skipped"
+        return if step.state == "skipped"
+
+        step.own_error = Json.new({ "message" => "its condition does not hold" })
+        step.last_failure_at = now
+      elsif step.definition.signal
+        start_wait(step, base)
+      else
+        step.not_before = base + (step.definition.delay || 0)
+      end
+    end
+
+    def start_wait(step, base)
+      taken = kept.index { |name, _| name == step.definition.signal[:name] }
+      timeout = step.definition.signal[:timeout]
+      return step.wait = Wait.new(deadline: (base + timeout if timeout)) if taken.nil?
+
+      step.state = "complete"
+      step.results = kept.delete_at(taken).last
+    end
+
+    def end_wait(step, state, results, now)
+      step.wait = nil
+      step.state = state
+      step.results = results
+      step.last_failure_at = now if state == "error"
+      self.state = "in_progress" if self.state == "pending"
+      settle(now)
+    end
+
+    def holds_for?(condition)
+      found = if condition[:of] == "context" then context.value["order"]
+              else steps.fetch(condition[:of]).results || (return condition[:op] == "missing")
+              end
+      found = found.value if found.is_a?(Json)
+      case condition[:op]
+      when ">" then found > condition[:value]
+      when "exists" then true
+      when "missing" then false
+      when "=" then found == condition[:value] && found.class == condition[:value].class
+      end
+    end
 
     def holds?(step, token) = !step.claim.nil? && step.claim.token == token
 
@@ -282,25 +449,14 @@ module ModelTest
       step.state = "pending"
       step.attempts = attempts
       step.claim = nil
+      step.wait = nil
       step.checkpoint = nil
       step.not_before = nil
-    end
-
-    # A step that can never have all its parents satisfied is skipped, or cancelled, with them.
-    # Template steps stand in topological order.
-    def share_fate
-      steps.each_value do |step|
-        next if step.ended?
-
-        step.state = "skipped" if parents(step).any?(&:skips?)
-        step.state = "cancelled" if parents(step).any? { |parent| parent.state == "cancelled" }
-      end
     end
 
     # With fail_fast the failure of one step calls off all the others that have not ended, until
     # the task is resumed.
     def final_failure(step)
-      share_fate if step.skips?
       return unless step.blocks? && template.fail_fast
 
       steps.each_value do |other|
@@ -321,8 +477,7 @@ module ModelTest
 
     # Marks what has become ready; a task in which nothing can run any more is over.
     def settle(now)
-      ready = steps.values.select { |step| !step.ended? && satisfied?(step) && step.not_before.nil? }
-      ready.each { |step| step.not_before = [now, run_at].compact.max }
+      ready = begin_steps(now)
       close unless can_run?
       ready.size
     end
@@ -344,6 +499,7 @@ module ModelTest
 
         step.state = "cancelled"
         step.claim = nil
+        step.wait = nil
       end
       self.state = to
       true

@@ -22,7 +22,7 @@ module ModelTest
     WEIGHTS = {
       claim: 24, complete: 16, complete_batch: 6, complete_and_claim: 6, fail: 16, heartbeat: 3, release: 4,
       checkpoint: 4, create: 8, create_many: 2, cancel: 1, pause: 4, resume: 3, retry_task: 4, reset: 3, resolve: 2,
-      skip: 2, transition_task: 2, transition_step: 4, clock: 9
+      skip: 2, transition_task: 2, transition_step: 4, clock: 9, signal: 5
     }.freeze
     CHOICES = WEIGHTS.flat_map { |name, weight| [name] * weight }.freeze
     MANY = 15                   # tasks at work at the same time
@@ -155,7 +155,17 @@ module ModelTest
     end
 
     def some_claims(session) = Array.new(1 + @random.rand(5)) { some_claim(session) }.uniq(&:id)
-    def some_result = Json.new(pick(Generator::RESULTS))
+
+    # Of a decision, mostly one that can be followed.
+    def some_result(held = nil)
+      definition = held&.name && held.handle.template.steps.find { |step| step.name == held.name }
+      return Json.new(pick(Generator::RESULTS)) unless definition&.decision && chance(0.9)
+      return Json.new({ "branches" => ["nobody"] }) if chance(0.05)
+
+      below = held.handle.template.steps.select { |step| step.parents.include?(held.name) }
+      below += held.handle.template.steps.select { |step| (step.parents & below.map(&:name)).any? } if chance(0.3)
+      Json.new({ "branches" => below.map(&:name).uniq.select { chance(0.5) } })
+    end
 
     # ---- what the model is asked about ---------------------------------------
 

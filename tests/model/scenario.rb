@@ -184,9 +184,18 @@ module ModelTest
     end
 
     def finish_ready_steps(session, handle)
+      waiting = @world.task(session, handle).steps.values.select(&:wait)
+      waiting.each { |step| send_signal(session, handle, step.definition.signal[:name]) }
       claimed = claim(session, { task_id: handle }, 100, 600)
-      complete_batch(session, claimed.map { |held| [held, Json.new("drained")] }) unless claimed.empty?
+      complete_batch(session, claimed.map { |held| [held, last_result(held)] }) unless claimed.empty?
     end
+
+    def last_result(held)
+      decision = handle_step(held).decision
+      Json.new(decision ? { "branches" => [] } : "drained")
+    end
+
+    def handle_step(held) = held.handle.template.steps.find { |step| step.name == held.name }
 
     # ---- comparing -----------------------------------------------------------
 

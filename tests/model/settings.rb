@@ -100,7 +100,7 @@ module ModelTest
 
     def half_run_task(server, random, namespace)
       generator = Generator.new(random)
-      template = generator.template(namespace, "t", "1.0.0")
+      template = generator.template(namespace, "t", "1.0.0", plain: true)
       server.rows("SELECT * FROM tasker.register_task_template($1)", [Json.new(generator.document(template))])
       task_id = server.value("SELECT task_id FROM tasker.create_task('t', namespace => $1)", [namespace])
       random.rand(6).times { work(server, random, task_id) }

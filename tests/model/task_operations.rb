@@ -76,11 +76,11 @@ module ModelTest
 
       template = request.template
       handle = Handle.new(@world.handles.size + 1, row ? row[:task_id] : 0, template, @numbers.fetch(template))
-      @world.add(session, handle, Task.new(template, moment, priority: request.priority, run_at: request.run_at,
-                                                             context: Json.new(request.arguments["context"])))
+      @world.add(session, handle, Task.new(template, moment, handle.numbers, priority: request.priority,
+                                                             run_at: request.run_at, context: Json.new(request.arguments["context"])))
       @world.add_key(session, request.identity, handle) if request.key
       touched << handle
-      { created: true, step_count: template.steps.size, state: "pending" }
+      { created: true, step_count: template.steps.size, state: @world.task(session, handle).state }
     end
 
     def expect_existing(session, handle)
@@ -131,7 +131,7 @@ module ModelTest
       held = some_step(session)
       to = pick(STEP_STATES)
       expected = pick([nil, nil, nil, *STEP_STATES])
-      results = some_result if to == "resolved_manually" && chance(0.5)
+      results = some_result(held) if to == "resolved_manually" && chance(0.5)
       operation(session, "transition_step(#{held}, #{to}, #{expected || "any"})",
                 sql("transition_step", 3, "results"), [held.id, to, expected, results], [held.handle]) do |moment|
         task, step = step_of(session, held)
@@ -149,7 +149,25 @@ module ModelTest
 
     def random_resolve(session)
       held = some_step(session, %w[pending waiting_for_retry error])
-      move(session, "resolve_step", held, "resolved_manually", some_result)
+      move(session, "resolve_step", held, "resolved_manually", some_result(held))
+    end
+
+    # ---- signals -------------------------------------------------------------
+
+    def random_signal(session)
+      waiting = free_and(session) { |task| task.steps.values.any?(&:wait) }
+      handle = (pick(waiting) if chance(0.8)) || some_handle(session)
+      names = handle.template.steps.filter_map { |step| step.signal&.fetch(:name) }.uniq
+      names = ["nobody waits"] if names.empty? || chance(0.03)
+      send_signal(session, handle, pick(names))
+    end
+
+    def send_signal(session, handle, name)
+      payload = Json.new(pick(Generator::RESULTS))
+      operation(session, "send_signal(#{handle}, #{name})", sql("send_signal", 3), [handle.task_id, name, payload],
+                [handle]) do |moment|
+        [{ send_signal: task_of(session, handle).signal(name, payload, moment) }]
+      end
     end
 
     def move(session, verb, held, to, results = nil)

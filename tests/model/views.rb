@@ -71,7 +71,7 @@ module ModelTest
         name: step.name, current_state: step.state, dependencies_satisfied: @task.satisfied?(step),
         retry_eligible: step.retry_eligible?, ready_for_execution: @task.ready?(step, @now),
         last_failure_at: step.last_failure_at, next_retry_at: next_retry_at(step),
-        total_parents: step.definition.parents.size, completed_parents: @task.parents(step).count(&:satisfies?),
+        total_parents: step.definition.parents.size, completed_parents: @task.counted(step),
         attempts: step.attempts, max_attempts: step.definition.max_attempts,
         backoff_request_seconds: (step.asked if step.state == "waiting_for_retry"),
         last_attempted_at: step.last_attempted_at

@@ -81,6 +81,7 @@ module ModelTest
       return [] if max_steps.zero?
 
       close_exhausted(session, filter, moment, touched)
+      end_waits(session, filter, moment, touched)
       left = candidates(session, filter).select { |c| c.task.claimable?(c.step, moment) }.to_h { |c| [c.id, c] }
       chosen = rows.map do |row|
         id = row[:workflow_step_id]
@@ -99,6 +100,18 @@ module ModelTest
         task = @world.task(session, handle)
         steps = task.steps.values.select { |s| filter[:queues].nil? || filter[:queues].include?(s.definition.queue) }
         steps.map { |step| Candidate.new(handle, task, step) }
+      end
+    end
+
+    # Waits whose time is over.
+    def end_waits(session, filter, moment, touched)
+      candidates(session, filter).each do |candidate|
+        task = @world.task(session, candidate.handle)
+        next unless task.overdue?(task.steps.fetch(candidate.step.name), moment)
+
+        touched << candidate.handle
+        task = @world.task_to_change(session, candidate.handle)
+        task.time_out(task.steps.fetch(candidate.step.name), moment)
       end
     end
 
@@ -174,12 +187,13 @@ module ModelTest
 
     def random_complete(session)
       held = some_claim(session)
-      results = some_result
+      results = some_result(held)
       operation(session, "complete_step(#{held}, #{results.value.inspect})", sql("complete_step", 3),
                 [held.id, held.token, results], [held.handle]) do |moment|
         task, step = step_of(session, held)
         outcome = task.complete(step, held.token, results, moment)
         raise Refused, "TC011" if outcome == :lease_lost
+        raise Refused, "TC022" if outcome == :invalid_result
 
         [{ task_id: held.handle.task_id, task_state: task.state, steps_ready: ready_count(outcome),
            status: status_of(outcome) }]
@@ -190,7 +204,7 @@ module ModelTest
     def status_of(outcome) = outcome.is_a?(Integer) ? "completed" : outcome.to_s
 
     def random_complete_batch(session)
-      complete_batch(session, some_claims(session).map { |held| [held, some_result] })
+      complete_batch(session, some_claims(session).map { |held| [held, some_result(held)] })
     end
 
     def complete_batch(session, items)
@@ -233,7 +247,7 @@ module ModelTest
     end
 
     def random_complete_and_claim(session)
-      items = some_claims(session).map { |held| [held, some_result] }
+      items = some_claims(session).map { |held| [held, some_result(held)] }
       filter = some_filter(session)
       max_steps = @random.rand(4)
       lease = pick(Generator::LEASES)

@@ -6,13 +6,14 @@ module ModelTest
   # A task as the test knows it: its ids, and which transaction, if any, has touched it. While that
   # one is open, no other session changes the task: it would have to wait for the locks.
   class Handle
-    attr_reader :number, :task_id, :template, :ids
+    attr_reader :number, :task_id, :template, :ids, :numbers
     attr_accessor :owner
 
     def initialize(number, task_id, template, step_numbers)
       @number = number
       @task_id = task_id
       @template = template
+      @numbers = step_numbers
       @ids = step_numbers.transform_values { |step_no| task_id * 1_000_000 + step_no }
     end
 
