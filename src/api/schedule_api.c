@@ -81,9 +81,9 @@ tasker_create_schedule(PG_FUNCTION_ARGS)
 	schedule.version = tc_arg_text(fcinfo, 5);
 	schedule.timezone = text_or(fcinfo, 6, DEFAULT_TIMEZONE);
 	schedule.priority = tc_arg_int32(fcinfo, 7, 0);
-	schedule.catch_up = catch_up_arg(fcinfo, 8);
 
 	tc_session_begin(fcinfo);
+	schedule.catch_up = catch_up_arg(fcinfo, 8);
 	created = tc_create_schedule(&schedule);
 	tc_session_end();
 

@@ -161,16 +161,15 @@ explain_end(Explanation *e)
 {
 	TcAttemptFacts attempt;
 
-	if (e->step->state == TC_STEP_COMPLETE && e->step->ended_by_move)
-		explain_end_by_hand(e);
-	else if (e->step->state == TC_STEP_COMPLETE && tc_explain_attempt(e->key, &attempt))
-		because(e, "complete", "completed at %s by worker \"%s\", attempt %d of %d",
-				time_text(attempt.finished_at), attempt.worker_id, attempt.attempt, e->max_attempts);
-	else if (e->step->state == TC_STEP_ERROR)
+	if (e->step->state == TC_STEP_ERROR)
 		because(e, "error", "failed for good after %d of %d attempts: %s%s", e->step->attempts,
 				e->max_attempts, failure_text(e->key),
 				tc_task_state_is_final(e->view->task.state) || !tc_view_blocks(e->view, e->node) ?
 				"" : "; reset_step, resolve_step or skip_step lets its task go on");
+	else if (e->step->state == TC_STEP_COMPLETE && !e->step->ended_by_move &&
+			 tc_explain_attempt(e->key, &attempt))
+		because(e, "complete", "completed at %s by worker \"%s\", attempt %d of %d",
+				time_text(attempt.finished_at), attempt.worker_id, attempt.attempt, e->max_attempts);
 	else if (tc_step_state_is_ended(e->step->state))
 		explain_end_by_hand(e);
 }
