@@ -139,38 +139,33 @@ tasker_list_schedules(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* The verbs that take a name and a namespace, and say whether they changed anything. */
+static Datum
+run_schedule_verb(FunctionCallInfo fcinfo, bool (*verb) (const char *namespace_name, const char *name))
+{
+	const char *name = tc_arg_required_text(fcinfo, 0, "name");
+	bool		changed;
+
+	tc_session_begin(fcinfo);
+	changed = verb(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
+	tc_session_end();
+	PG_RETURN_BOOL(changed);
+}
+
 Datum
 tasker_pause_schedule(PG_FUNCTION_ARGS)
 {
-	const char *name = tc_arg_required_text(fcinfo, 0, "name");
-	bool		paused;
-
-	tc_session_begin(fcinfo);
-	paused = tc_pause_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
-	tc_session_end();
-	PG_RETURN_BOOL(paused);
+	return run_schedule_verb(fcinfo, tc_pause_schedule);
 }
 
 Datum
 tasker_resume_schedule(PG_FUNCTION_ARGS)
 {
-	const char *name = tc_arg_required_text(fcinfo, 0, "name");
-	bool		resumed;
-
-	tc_session_begin(fcinfo);
-	resumed = tc_resume_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
-	tc_session_end();
-	PG_RETURN_BOOL(resumed);
+	return run_schedule_verb(fcinfo, tc_resume_schedule);
 }
 
 Datum
 tasker_drop_schedule(PG_FUNCTION_ARGS)
 {
-	const char *name = tc_arg_required_text(fcinfo, 0, "name");
-	bool		dropped;
-
-	tc_session_begin(fcinfo);
-	dropped = tc_drop_schedule(text_or(fcinfo, 1, TC_DEFAULT_NAMESPACE), name);
-	tc_session_end();
-	PG_RETURN_BOOL(dropped);
+	return run_schedule_verb(fcinfo, tc_drop_schedule);
 }
