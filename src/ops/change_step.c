@@ -236,6 +236,7 @@ fill_row(const Change *change, TcQueueRow *row)
 	row->attempts = step->attempts;
 	row->max_attempts = tc_step_attempt_limit(definition);
 	row->attempt_no = step->history_rows;
+	row->slot = view->task.slot;
 }
 
 static void

@@ -81,16 +81,14 @@ store_results(const Held *held)
 static void
 complete_held(Held *held)
 {
-	TcEnded    *ended = palloc0(sizeof(TcEnded) * Max(held->n, 1));
+	TcEnded    *ended = palloc(sizeof(TcEnded) * Max(held->n, 1));
 
 	if (held->n == 0)
 		return;
 	store_results(held);
 	for (int i = 0; i < held->n; i++)
 	{
-		ended[i].key = held->rows[i].key;
-		ended[i].lane_id = held->rows[i].lane_id;
-		ended[i].state = TC_STEP_COMPLETE;
+		ended[i] = tc_ended_of(&held->rows[i], TC_STEP_COMPLETE);
 		ended[i].taken = held->items[i]->taken;
 		tc_event_step(TC_EVENT_STEP_COMPLETED, ended[i].key.task_id, ended[i].key.step_no);
 	}

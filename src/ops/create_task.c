@@ -123,7 +123,7 @@ lane_of_step(const TcTemplate *template, const TcStep *step, int32 task_priority
 
 /* Roots that take more than a row for workers come afterwards; returns a lane of the task if there are any, else 0. */
 static int32
-insert_steps(int64 task_id, const TcTemplate *template, const TcNewTask *task)
+insert_steps(int64 task_id, int16 slot, const TcTemplate *template, const TcNewTask *task)
 {
 	TcQueueRow *rows = palloc0(sizeof(TcQueueRow) * template->nsteps);
 	TimestampTz start = task->run_at == TC_NO_TIME ? tc_session_now() : task->run_at;
@@ -142,6 +142,7 @@ insert_steps(int64 task_id, const TcTemplate *template, const TcNewTask *task)
 		if (parents == 1 || (parents == 0 && tc_step_is_gated(step)))
 			continue;
 		rows[n].key.task_id = task_id;
+		rows[n].slot = slot;
 		rows[n].key.step_no = node + 1;
 		rows[n].phase = parents == 0 ? TC_PHASE_READY : TC_PHASE_WAITING;
 		rows[n].visible_at = tc_step_ready_at(step, start);
@@ -261,6 +262,7 @@ finish(const Creation *creation, TcCreateResult *result)
 	const TcNewTask *task = creation->task;
 	const TcTemplate *template = tc_template_get(task->named_task_id);
 	int32		lane_id;
+	int16		slot;
 
 	if (creation->existing != 0)
 	{
@@ -271,8 +273,8 @@ finish(const Creation *creation, TcCreateResult *result)
 		tc_raise_template_retired(template->namespace_name, template->name, template->version);
 	tc_require_context(template, task->context, creation->ordinal);
 
-	tc_task_insert(creation->task_id, task);
-	lane_id = insert_steps(creation->task_id, template, task);
+	slot = tc_task_insert(creation->task_id, task);
+	lane_id = insert_steps(creation->task_id, slot, template, task);
 	tc_event_task(TC_EVENT_TASK_CREATED, creation->task_id);
 	if (task->run_at == TC_NO_TIME || task->run_at <= tc_session_now())
 		tc_event_ready(template->namespace_name);
@@ -282,7 +284,7 @@ finish(const Creation *creation, TcCreateResult *result)
 	result->dropped = false;
 	result->step_count = template->nsteps;
 	result->state = lane_id == 0 ? TC_TASK_PENDING
-		: tc_progress_roots(creation->task_id, template, lane_id, task->run_at);
+		: tc_progress_roots(creation->task_id, template, lane_id, slot, task->run_at);
 }
 
 static void

@@ -95,7 +95,7 @@ stop_task(int64 task_id)
 TcTaskState
 tc_final_failure(const TcQueueRow *row)
 {
-	TcEnded		ended = {.key = row->key, .lane_id = row->lane_id, .state = TC_STEP_ERROR};
+	TcEnded		ended = tc_ended_of(row, TC_STEP_ERROR);
 	int32		one = 1;
 
 	if (!ends_the_task(tc_template_of_lane(row->lane_id), row->key.step_no))

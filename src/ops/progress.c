@@ -51,6 +51,7 @@ tc_child_row(const TcEnded *parent, int32 node)
 		.key = {parent->key.task_id, node + 1},
 		.phase = TC_PHASE_READY,
 		.lane_id = parent->lane_id < 0 ? -own_lane : own_lane,
+		.slot = parent->slot,
 		.visible_at = tc_step_ready_at(step, Max(tc_session_now(), parent->not_before)),
 		.max_attempts = tc_step_attempt_limit(step),
 	};
@@ -389,9 +390,10 @@ tc_progress(TcEnded *ended, int n)
 }
 
 TcTaskState
-tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id, TimestampTz not_before)
+tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id, int16 slot,
+				  TimestampTz not_before)
 {
-	TcEnded		task = {.key = {task_id, 0}, .lane_id = lane_id, .not_before = not_before};
+	TcEnded		task = {.key = {task_id, 0}, .lane_id = lane_id, .slot = slot, .not_before = not_before};
 	TcStepKey  *waits;
 
 	tc_cascade_roots(&task, &waits);
@@ -415,10 +417,7 @@ tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended)
 	tc_step_record_moves(&move, 1);
 	tc_queue_remove(&row->key, 1);
 	tc_event_end_by_itself(row->key, start->state);
-	memset(ended, 0, sizeof(*ended));
-	ended->key = row->key;
-	ended->lane_id = row->lane_id;
-	ended->state = start->state;
+	*ended = tc_ended_of(row, start->state);
 	ended->by_itself = true;
 	ended->not_before = task->run_at;
 	tc_progress(ended, 1);

@@ -19,6 +19,7 @@ typedef struct TcEnded
 {
 	TcStepKey	key;			/* first: sorted by it */
 	int32		lane_id;
+	int16		slot;			/* of the task's history */
 	TcStepState state;
 	const bool *taken;			/* of a decision: which of its children; NULL = all */
 	bool		by_itself;		/* no worker did it: the task may not have been started */
@@ -31,6 +32,17 @@ typedef struct TcEnded
 	TcTaskState task_state;
 } TcEnded;
 
+/* The step whose queue row this was, in the state it ended in. */
+static inline TcEnded
+tc_ended_of(const TcQueueRow *row, TcStepState state)
+{
+	TcEnded		ended = {
+		.key = row->key, .lane_id = row->lane_id, .slot = row->slot, .state = state
+	};
+
+	return ended;
+}
+
 /*
  * ended is sorted; their rows are locked, or gone.  Locks the rows of what waits
  * below them, then the rows of tasks in which nothing became ready.
@@ -42,7 +54,7 @@ extern void tc_progress(TcEnded *ended, int n);
  * workers, and what follows.  Returns the state of the task.
  */
 extern TcTaskState tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id,
-									 TimestampTz not_before);
+									 int16 slot, TimestampTz not_before);
 
 /*
  * Ends the tasks in which nothing can run any more: complete, or error when a

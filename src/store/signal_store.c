@@ -131,7 +131,7 @@ tc_waits_read(int64 task_id, TcStepKey **keys)
 }
 
 #define WAIT_SQL \
-	"SELECT q.lane_id, q.visible_at, q.claimed_at, q.attempt_no FROM tasker.step_queue q" \
+	"SELECT q.lane_id, q.visible_at, q.claimed_at, q.attempt_no, q.slot FROM tasker.step_queue q" \
 	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3 AND q.phase = 's' FOR UPDATE"
 
 static TcPlan plan_lock = {
@@ -167,6 +167,7 @@ tc_wait_lock(TcStepKey key, bool skip_locked, TcQueueRow *row)
 	row->visible_at = tc_row_timestamptz(0, 2);
 	row->claimed_at = tc_row_timestamptz(0, 3);
 	row->attempt_no = tc_row_int32(0, 4);
+	row->slot = tc_row_int16(0, 5);
 	return true;
 }
 

@@ -70,6 +70,23 @@ bind_keys(Datum *values, const KeyColumns *columns, int start, int end)
 	values[2] = tc_array_int32(columns->step_nos + start, end - start);
 }
 
+/*
+ * What workers report one by one has a second statement, for a single row: its
+ * columns are plain parameters, so that the executor starts neither unnest() nor
+ * a join.  The text is the same but for where the row comes from: I(many, one).
+ */
+#define MANY(many, one) many
+#define ONE(many, one) one
+
+/* As bind_keys() for a statement of a single row. */
+static void
+bind_key(Datum *values, TcStepKey key)
+{
+	values[0] = Int32GetDatum(tc_shard_key(key.task_id));
+	values[1] = Int64GetDatum(key.task_id);
+	values[2] = Int32GetDatum(key.step_no);
+}
+
 /* Runs a statement that takes keys and nothing else; each names a row that the caller holds. */
 static void
 run_for_keys(TcPlan *plan, const TcStepKey *keys, int n)
@@ -111,30 +128,31 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 
 /* ---- locking ------------------------------------------------------------- */
 
-#define LOCK_SQL(phases) \
+#define LOCK_SQL(I, phases) \
 	"SELECT " QUEUE_COLUMNS \
-	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)" \
+	" FROM " I("unnest($2::bigint[], $3::int[])", "(SELECT $2, $3)") " AS i(task_id, step_no)" \
 	" JOIN tasker.step_queue q" \
 	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1" \
 	" WHERE q.phase IN (" phases ")" \
 	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q"
 
-#define LOCK_PLAN(text) { \
+#define LOCK_PLAN(I, text) { \
 	.sql = text, \
 	.kind = TC_WRITE, \
 	.expect = SPI_OK_SELECT, \
 	.nargs = 3, \
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID}, \
+	.argtypes = {INT4OID, I(INT8ARRAYOID, INT8OID), I(INT4ARRAYOID, INT4OID)}, \
 }
 
 /*
  * A report on a step that is not claimed must not lock it: rows that wait for
  * parents are locked after the claims of those parents.
  */
-static TcPlan plan_lock_claims = LOCK_PLAN(LOCK_SQL("'c'"));
-static TcPlan plan_lock_claims_skip = LOCK_PLAN(LOCK_SQL("'c'") " SKIP LOCKED");
-static TcPlan plan_lock_any = LOCK_PLAN(LOCK_SQL("'w', 'r', 'c', 's', 'x'"));
-static TcPlan plan_lock_waiting = LOCK_PLAN(LOCK_SQL("'w', 'x'"));
+static TcPlan plan_lock_claims = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'c'"));
+static TcPlan plan_lock_claim = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'"));
+static TcPlan plan_lock_claim_skip = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'") " SKIP LOCKED");
+static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'r', 'c', 's', 'x'"));
+static TcPlan plan_lock_waiting = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'x'"));
 
 static int
 lock_rows(TcPlan *plan, const TcStepKey *keys, int n, TcQueueRow **rows)
@@ -158,10 +176,26 @@ lock_rows(TcPlan *plan, const TcStepKey *keys, int n, TcQueueRow **rows)
 	return found;
 }
 
+/* The one row of a key. */
+static bool
+lock_row(TcPlan *plan, TcStepKey key, TcQueueRow *row)
+{
+	Datum		values[3];
+
+	bind_key(values, key);
+	if (tc_plan_run(plan, values, NULL) == 0)
+		return false;
+	read_queue_row(0, row);
+	return true;
+}
+
 int
 tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows)
 {
-	return lock_rows(&plan_lock_claims, keys, n, rows);
+	if (n != 1)
+		return lock_rows(&plan_lock_claims, keys, n, rows);
+	*rows = palloc(sizeof(TcQueueRow));
+	return lock_row(&plan_lock_claim, keys[0], *rows) ? 1 : 0;
 }
 
 int
@@ -173,14 +207,7 @@ tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows)
 bool
 tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 {
-	KeyColumns	columns = key_columns(&key, sizeof(TcStepKey), 1);
-	Datum		values[3];
-
-	bind_keys(values, &columns, 0, 1);
-	if (tc_plan_run(&plan_lock_claims_skip, values, NULL) == 0)
-		return false;
-	read_queue_row(0, row);
-	return true;
+	return lock_row(&plan_lock_claim_skip, key, row);
 }
 
 static TcPlan plan_next_live = {
@@ -304,36 +331,36 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 
 /* ---- rows are born, counted down, removed -------------------------------- */
 
-/* The slot is that of the task (slot_store.h). */
-#define INSERT_ROWS(slot) \
+#define INSERT_ROWS(I) \
 	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, slot, lane_id, phase, waits_for_retry," \
 	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no," \
 	" claimed_at)" \
-	" SELECT i.task_id, i.step_no, $1, " slot ", i.lane_id, i.phase, false," \
+	" SELECT i.task_id, i.step_no, $1, i.slot, i.lane_id, i.phase, false," \
 	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no," \
 	" CASE WHEN i.phase = 's' THEN $12 END" \
-	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[]," \
-	"  $9::int[], $10::int[], $11::\"char\"[])" \
+	" FROM " I("unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[]," \
+			   "  $9::int[], $10::int[], $11::\"char\"[], $13::int2[])", \
+			   "(SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13)") \
 	"  AS i(task_id, step_no, lane_id, visible_at, remaining, satisfied, attempts, max_attempts, attempt_no," \
-	"   phase)"
+	"   phase, slot)"
 
-#define INSERT_ROWS_PLAN \
+#define INSERT_PLAN(I, suffix) { \
+	.sql = INSERT_ROWS(I) suffix, \
 	.kind = TC_WRITE, \
 	.expect = SPI_OK_INSERT, \
-	.nargs = 12, \
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, \
-		INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID, \
-		TIMESTAMPTZOID}
+	.nargs = 13, \
+	.argtypes = {INT4OID, I(INT8ARRAYOID, INT8OID), I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), \
+		I(TIMESTAMPTZARRAYOID, TIMESTAMPTZOID), I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), \
+		I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), I(CHARARRAYOID, CHAROID), \
+		TIMESTAMPTZOID, I(INT2ARRAYOID, INT2OID)}, \
+}
 
-/* Rows of one task. */
-static TcPlan plan_insert = {.sql = INSERT_ROWS(TC_SLOT_OF("($2::bigint[])[1]", "$1")), INSERT_ROWS_PLAN};
+static TcPlan plan_insert = INSERT_PLAN(MANY, "");
+static TcPlan plan_insert_one = INSERT_PLAN(ONE, "");
 
 /* A step that people ended keeps its place.  Looking for it makes each row cost more. */
-static TcPlan plan_insert_children = {
-	.sql = INSERT_ROWS("t.slot")
-	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1 ON CONFLICT DO NOTHING",
-	INSERT_ROWS_PLAN
-};
+static TcPlan plan_insert_children = INSERT_PLAN(MANY, " ON CONFLICT DO NOTHING");
+static TcPlan plan_insert_child = INSERT_PLAN(ONE, " ON CONFLICT DO NOTHING");
 
 /* Who waits for work is told when the time of a step has come. */
 static void
@@ -344,43 +371,88 @@ post_time(const TcQueueRow *row)
 		tc_event_timer(row->visible_at);
 }
 
+/* Rows as columns. */
+typedef struct RowColumns
+{
+	KeyColumns	keys;
+	int32	   *numbers[6];		/* lane, remaining, satisfied, attempts, max_attempts, attempt_no */
+	TimestampTz *visible_at;
+	char	   *phases;
+	int16	   *slots;
+} RowColumns;
+
+static RowColumns
+row_columns(const TcQueueRow *rows, int n)
+{
+	RowColumns	columns = {
+		.keys = key_columns(rows, sizeof(TcQueueRow), n),
+		.visible_at = palloc(sizeof(TimestampTz) * Max(n, 1)),
+		.phases = palloc(Max(n, 1)),
+		.slots = palloc(sizeof(int16) * Max(n, 1)),
+	};
+
+	for (int c = 0; c < lengthof(columns.numbers); c++)
+		columns.numbers[c] = palloc(sizeof(int32) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		columns.visible_at[i] = rows[i].visible_at;
+		columns.phases[i] = rows[i].phase;
+		columns.slots[i] = rows[i].slot;
+		columns.numbers[0][i] = rows[i].lane_id;
+		columns.numbers[1][i] = rows[i].remaining_parents;
+		columns.numbers[2][i] = rows[i].satisfied_parents;
+		columns.numbers[3][i] = rows[i].attempts;
+		columns.numbers[4][i] = rows[i].max_attempts;
+		columns.numbers[5][i] = rows[i].attempt_no;
+	}
+	return columns;
+}
+
+static uint64
+insert_row(TcPlan *plan, const TcQueueRow *row)
+{
+	Datum		values[13];
+
+	bind_key(values, row->key);
+	values[3] = Int32GetDatum(row->lane_id);
+	values[4] = TimestampTzGetDatum(row->visible_at);
+	values[5] = Int32GetDatum(row->remaining_parents);
+	values[6] = Int32GetDatum(row->satisfied_parents);
+	values[7] = Int32GetDatum(row->attempts);
+	values[8] = Int32GetDatum(row->max_attempts);
+	values[9] = Int32GetDatum(row->attempt_no);
+	values[10] = CharGetDatum(row->phase);
+	values[11] = TimestampTzGetDatum(tc_session_now());
+	values[12] = Int16GetDatum(row->slot);
+	return tc_plan_run(plan, values, NULL);
+}
+
 /* Returns how many were inserted. */
 static uint64
-insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
+insert_rows(TcPlan *plan, TcPlan *plan_for_one, const TcQueueRow *rows, int n)
 {
-	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
-	int32	   *numbers[6];
-	TimestampTz *visible_at = palloc(sizeof(TimestampTz) * Max(n, 1));
-	char	   *phases = palloc(Max(n, 1));
+	RowColumns	columns;
 	uint64		inserted = 0;
 	int			end;
 
-	for (int c = 0; c < lengthof(numbers); c++)
-		numbers[c] = palloc(sizeof(int32) * Max(n, 1));
 	for (int i = 0; i < n; i++)
-	{
 		post_time(&rows[i]);
-		visible_at[i] = rows[i].visible_at;
-		phases[i] = rows[i].phase;
-		numbers[0][i] = rows[i].lane_id;
-		numbers[1][i] = rows[i].remaining_parents;
-		numbers[2][i] = rows[i].satisfied_parents;
-		numbers[3][i] = rows[i].attempts;
-		numbers[4][i] = rows[i].max_attempts;
-		numbers[5][i] = rows[i].attempt_no;
-	}
+	if (n == 1)
+		return insert_row(plan_for_one, &rows[0]);
+	columns = row_columns(rows, n);
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[12];
+		Datum		values[13];
 
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		values[3] = tc_array_int32(numbers[0] + start, end - start);
-		values[4] = tc_array_timestamptz(visible_at + start, end - start);
-		for (int c = 1; c < lengthof(numbers); c++)
-			values[4 + c] = tc_array_int32(numbers[c] + start, end - start);
-		values[10] = tc_array_char(phases + start, end - start);
+		end = tc_shard_run_end(columns.keys.task_ids, start, n);
+		bind_keys(values, &columns.keys, start, end);
+		values[3] = tc_array_int32(columns.numbers[0] + start, end - start);
+		values[4] = tc_array_timestamptz(columns.visible_at + start, end - start);
+		for (int c = 1; c < lengthof(columns.numbers); c++)
+			values[4 + c] = tc_array_int32(columns.numbers[c] + start, end - start);
+		values[10] = tc_array_char(columns.phases + start, end - start);
 		values[11] = TimestampTzGetDatum(tc_session_now());
+		values[12] = tc_array_int16(columns.slots + start, end - start);
 		inserted += tc_plan_run(plan, values, NULL);
 	}
 	return inserted;
@@ -389,7 +461,7 @@ insert_rows(TcPlan *plan, const TcQueueRow *rows, int n)
 void
 tc_queue_insert(const TcQueueRow *rows, int n)
 {
-	insert_rows(&plan_insert, rows, n);
+	insert_rows(&plan_insert, &plan_insert_one, rows, n);
 }
 
 void
@@ -398,7 +470,7 @@ tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 	TcStepKey  *keys;
 	TcQueueRow *there;
 	int			nthere;
-	int			missing = n - (int) insert_rows(&plan_insert_children, rows, n);
+	int			missing = n - (int) insert_rows(&plan_insert_children, &plan_insert_child, rows, n);
 
 	memset(inserted, true, n);
 	if (missing == 0)
@@ -596,24 +668,28 @@ tc_queue_clear(int64 task_id)
  * The result and the end of the claim are one statement: there is no moment in
  * which one stands without the other.
  */
-static TcPlan plan_complete = {
-	.sql =
-	"WITH gone AS ("
-	" DELETE FROM tasker.step_queue q"
-	" USING unnest($2::bigint[], $3::int[], $4::jsonb[]) AS i(task_id, step_no, results)"
-	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
-	" RETURNING q.task_id, q.step_no, q.shard_key, q.slot, q.attempts, q.attempt_no, q.worker_id,"
-	"  q.claim_token, q.claimed_at, i.results)"
-	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome,"
-	" to_state, worker_id, claim_token, claimed_at, finished_at, results, recorded_by, recorded_as)"
-	" SELECT g.task_id, g.step_no, g.attempt_no + 1, g.shard_key, g.slot, g.attempts + 1, 'completed',"
-	" 'complete', g.worker_id, g.claim_token, g.claimed_at, $5, g.results, $6, $7 FROM gone g",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT,
-	.nargs = 7,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, JSONBARRAYOID, TIMESTAMPTZOID,
-		TEXTOID, TEXTOID},
-};
+#define COMPLETE_PLAN(I) { \
+	.sql = \
+	"WITH gone AS (" \
+	" DELETE FROM tasker.step_queue q" \
+	" USING " I("unnest($2::bigint[], $3::int[], $4::jsonb[])", "(SELECT $2, $3, $4)") \
+	"  AS i(task_id, step_no, results)" \
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1" \
+	" RETURNING q.task_id, q.step_no, q.shard_key, q.slot, q.attempts, q.attempt_no, q.worker_id," \
+	"  q.claim_token, q.claimed_at, i.results)" \
+	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome," \
+	" to_state, worker_id, claim_token, claimed_at, finished_at, results, recorded_by, recorded_as)" \
+	" SELECT g.task_id, g.step_no, g.attempt_no + 1, g.shard_key, g.slot, g.attempts + 1, 'completed'," \
+	" 'complete', g.worker_id, g.claim_token, g.claimed_at, $5, g.results, $6, $7 FROM gone g", \
+	.kind = TC_WRITE, \
+	.expect = SPI_OK_INSERT, \
+	.nargs = 7, \
+	.argtypes = {INT4OID, I(INT8ARRAYOID, INT8OID), I(INT4ARRAYOID, INT4OID), I(JSONBARRAYOID, JSONBOID), \
+		TIMESTAMPTZOID, TEXTOID, TEXTOID}, \
+}
+
+static TcPlan plan_complete = COMPLETE_PLAN(MANY);
+static TcPlan plan_complete_one = COMPLETE_PLAN(ONE);
 
 void
 tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n)
@@ -625,15 +701,20 @@ tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, i
 	{
 		Datum		values[7];
 		char		nulls[7];
+		bool		one;
 
 		memset(nulls, ' ', sizeof(nulls));
 		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		values[3] = tc_array_jsonb(results + start, end - start);
+		one = end - start == 1;
+		if (one)
+			bind_key(values, keys[start]);
+		else
+			bind_keys(values, &columns, start, end);
+		values[3] = one ? PointerGetDatum(results[start]) : tc_array_jsonb(results + start, end - start);
 		values[4] = TimestampTzGetDatum(tc_session_now());
 		values[5] = CStringGetTextDatum(tc_session_role());
 		values[6] = tc_text_or_null(tc_session_acting_role(), &nulls[6]);
-		if (tc_plan_run(&plan_complete, values, nulls) != end - start)
+		if (tc_plan_run(one ? &plan_complete_one : &plan_complete, values, nulls) != end - start)
 			elog(ERROR, "a locked queue row vanished");
 	}
 }

@@ -42,7 +42,7 @@ typedef struct TcQueueRow
 	TimestampTz claimed_at;
 	char	   *worker_id;
 	struct varlena *checkpoint;
-	int16		slot;			/* of the task's history, as read; a new row takes it from its task */
+	int16		slot;			/* of the task's history */
 } TcQueueRow;
 
 /* How a claim ended, as it goes into step_attempts. */

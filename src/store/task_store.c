@@ -66,9 +66,10 @@ static TcPlan plan_insert = {
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, INT2OID},
 };
 
-void
+int16
 tc_task_insert(int64 task_id, const TcNewTask *task)
 {
+	int16		slot = tc_slot_current();
 	Datum		values[17];
 	char		nulls[17];
 
@@ -93,8 +94,9 @@ tc_task_insert(int64 task_id, const TcNewTask *task)
 	nulls[13] = task->parent_correlation_id == 0 ? 'n' : ' ';
 	values[14] = CStringGetTextDatum(tc_session_role());
 	values[15] = tc_text_or_null(tc_session_acting_role(), &nulls[15]);
-	values[16] = Int16GetDatum(tc_slot_current());
+	values[16] = Int16GetDatum(slot);
 	tc_plan_run(&plan_insert, values, nulls);
+	return slot;
 }
 
 /* ---- idempotency keys ---------------------------------------------------- */

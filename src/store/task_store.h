@@ -64,7 +64,10 @@ typedef struct TcTaskMove
 } TcTaskMove;
 
 extern int64 tc_task_next_id(void);
-extern void tc_task_insert(int64 task_id, const TcNewTask *task);
+
+/* Returns the slot that its history goes to. */
+extern int16 tc_task_insert(int64 task_id, const TcNewTask *task);
+
 
 /*
  * Takes a key for task_id.  Returns 0 when it was free, else the task that has
