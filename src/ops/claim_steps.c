@@ -81,47 +81,66 @@ distinct_tasks(const TcQueueRow *rows, int n, int64 **task_ids)
 	return tc_task_ids_sort_unique(*task_ids, n);
 }
 
+static TcClaimTask *
+find_task(TcClaimTask *tasks, int n, int64 task_id)
+{
+	StaticAssertStmt(offsetof(TcClaimTask, task_id) == 0, "task_id comes first");
+	return bsearch(&task_id, tasks, n, sizeof(TcClaimTask), tc_task_id_compare);
+}
+
+/* Somebody else may have started them meanwhile. */
 static void
-start_pending(const TcTaskRow *tasks, int n)
+look_again(TcClaimTask *tasks, int n, int64 *task_ids, int npending)
+{
+	TcTaskRow  *rows;
+	int			nrows = tc_task_read_latest(task_ids, npending, &rows);
+
+	for (int i = 0; i < nrows; i++)
+		find_task(tasks, n, rows[i].task_id)->state = rows[i].state;
+}
+
+static void
+start_pending(TcClaimTask *tasks, int n)
 {
 	int64	   *pending = palloc(sizeof(int64) * Max(n, 1));
+	int64	   *started = palloc(sizeof(int64) * Max(n, 1));
 	int			npending = 0;
+	int			nstarted;
 
 	for (int i = 0; i < n; i++)
 	{
 		if (tasks[i].state == TC_TASK_PENDING)
-			pending[npending++] = tasks[i].task_id;
+			started[npending] = pending[npending] = tasks[i].task_id, npending++;
 	}
-	npending = tc_task_start(pending, npending);
-	for (int i = 0; i < npending; i++)
-		tc_event_task(TC_EVENT_TASK_STARTED, pending[i]);
+	if (npending == 0)
+		return;
+	nstarted = tc_task_start(started, npending);
+	for (int i = 0; i < nstarted; i++)
+	{
+		find_task(tasks, n, started[i])->state = TC_TASK_IN_PROGRESS;
+		tc_event_task(TC_EVENT_TASK_STARTED, started[i]);
+	}
+	if (nstarted < npending)
+		look_again(tasks, n, pending, npending);
 }
 
 /*
  * A task whose row somebody else holds may not be started by us; unless that
  * was another claimer that has just started it, its steps are left for the next
- * claim.  Returns how many rows remain.
+ * claim.  Returns how many rows remain; tasks holds what their workers see.
  */
 static int
-start_tasks(TcQueueRow *rows, int n)
+start_tasks(TcQueueRow *rows, int n, TcClaimTask **tasks, int *ntasks)
 {
 	int64	   *task_ids;
-	int			ntasks = distinct_tasks(rows, n, &task_ids);
-	TcTaskRow  *tasks;
 	int			kept = 0;
 
-	tc_task_read_latest(task_ids, ntasks, &tasks);
-	for (int i = 0; i < ntasks; i++)
-	{
-		if (tasks[i].state != TC_TASK_PENDING)
-			continue;
-		start_pending(tasks, ntasks);
-		tc_task_read_latest(task_ids, ntasks, &tasks);
-		break;
-	}
+	*ntasks = distinct_tasks(rows, n, &task_ids);
+	*ntasks = tc_claim_read_tasks(task_ids, *ntasks, tasks);
+	start_pending(*tasks, *ntasks);
 	for (int i = 0; i < n; i++)
 	{
-		const TcTaskRow *task = tc_task_find(tasks, ntasks, rows[i].key.task_id);
+		const TcClaimTask *task = find_task(*tasks, *ntasks, rows[i].key.task_id);
 
 		if (task != NULL && task->state == TC_TASK_IN_PROGRESS)
 			rows[kept++] = rows[i];
@@ -152,7 +171,7 @@ record_lost_attempts(TcQueueRow *rows, int n)
 }
 
 static void
-take(Batch *batch, TcQueueRow *rows, int n)
+take(Batch *batch, TcQueueRow *rows, int n, TcClaimTask *tasks, int ntasks)
 {
 	int64	   *tokens = palloc(sizeof(int64) * Max(n, 1));
 	TimestampTz *lease_until = palloc(sizeof(TimestampTz) * Max(n, 1));
@@ -161,12 +180,16 @@ take(Batch *batch, TcQueueRow *rows, int n)
 	for (int i = 0; i < n; i++)
 	{
 		TcClaim    *claim = &batch->claims[batch->n++];
+		const TcClaimTask *task = find_task(tasks, ntasks, rows[i].key.task_id);
 
 		claim->row = rows[i];
 		claim->lane = tc_lane_get(rows[i].lane_id);
 		claim->step = &tc_template_get(claim->lane->named_task_id)->steps[rows[i].key.step_no - 1];
 		claim->claim_token = tokens[i] = random_token();
 		claim->lease_until = lease_until[i] = lease_end(batch->request->lease_seconds, claim->step);
+		claim->task_context = task->context;
+		claim->correlation_id = task->correlation_id;
+		claim->priority = tc_priority_of_step(task->priority, claim->step->priority);
 		tc_event_timer(lease_until[i]);
 	}
 	tc_queue_claim(rows, tokens, lease_until, n, batch->request->worker_id);
@@ -190,13 +213,15 @@ catch_rows(void *arg)
 {
 	Catch	   *catch = arg;
 	TcQueueRow *rows;
+	TcClaimTask *tasks;
+	int			ntasks;
 
 	catch->nrows = tc_claim_lock(catch->scope, catch->candidates, catch->ncandidates, &rows);
 	qsort(rows, catch->nrows, sizeof(TcQueueRow), tc_step_key_compare);
-	catch->nrows = start_tasks(rows, catch->nrows);
+	catch->nrows = start_tasks(rows, catch->nrows, &tasks, &ntasks);
 	if (catch->nrows == 0)
 		return false;
-	take(catch->batch, rows, catch->nrows);
+	take(catch->batch, rows, catch->nrows, tasks, ntasks);
 	return true;
 }
 
@@ -255,27 +280,6 @@ claim_from_shard(Batch *batch, TcClaimScope *scope)
 }
 
 /* ---- what a worker needs ------------------------------------------------- */
-
-static void
-add_contexts(Batch *batch)
-{
-	int64	   *task_ids = palloc(sizeof(int64) * Max(batch->n, 1));
-	TcClaimTask *tasks;
-	int			ntasks;
-
-	for (int i = 0; i < batch->n; i++)
-		task_ids[i] = batch->claims[i].row.key.task_id;
-	ntasks = tc_claim_read_tasks(task_ids, tc_task_ids_sort_unique(task_ids, batch->n), &tasks);
-	for (int i = 0; i < batch->n; i++)
-	{
-		const TcClaimTask *task = bsearch(&batch->claims[i].row.key.task_id, tasks, ntasks,
-										  sizeof(TcClaimTask), tc_task_id_compare);
-
-		batch->claims[i].task_context = task->context;
-		batch->claims[i].correlation_id = task->correlation_id;
-		batch->claims[i].priority = tc_priority_of_step(task->priority, batch->claims[i].step->priority);
-	}
-}
 
 static const TcTemplate *
 template_of(const TcClaim *claim)
@@ -379,7 +383,6 @@ tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
 		claim_from_shard(&batch, &scope);
 	}
 	qsort(batch.claims, batch.n, sizeof(TcClaim), compare_claims);
-	add_contexts(&batch);
 	add_results(&batch);
 	return batch.n;
 }

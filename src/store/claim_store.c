@@ -383,32 +383,36 @@ tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 		for (uint64 i = 0; i < count; i++)
 			read_claim_task(i, &(*tasks)[found++]);
 	}
-	if (found != n)
-		elog(ERROR, "a step in the queue has no task");
 	return found;
 }
 
 /*
  * A step is completed or resolved once, so there is one result per parent; null
- * for one that failed and lets its children run.
+ * for one that failed and lets its children run.  Each slot has a statement that
+ * names its members: one for all of them would be planned over every member, and
+ * lock every member each time.
  */
-static TcPlan plan_read_results = {
-	.sql =
-	"SELECT i.claim, jsonb_object_agg(i.name, r.results)"
-	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[]) AS i(task_id, step_no, claim, name)"
-	" LEFT JOIN LATERAL ("
-	"  SELECT a.results FROM tasker.step_attempts a"
-	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.slot = $6"
-	"    AND a.outcome = 'completed'"
-	"  UNION ALL"
-	"  SELECT m.results FROM tasker.step_moves m"
-	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1 AND m.slot = $6"
-	"    AND m.to_state IN ('resolved_manually', 'complete')) r ON true"
-	" GROUP BY i.claim",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 6,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT2OID},
+#define RESULTS_PLAN(slot) { \
+	.sql = \
+	"SELECT i.claim, jsonb_object_agg(i.name, r.results)" \
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[]) AS i(task_id, step_no, claim, name)" \
+	" LEFT JOIN LATERAL (" \
+	"  SELECT a.results FROM tasker.step_attempts_" slot " a" \
+	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.outcome = 'completed'" \
+	"  UNION ALL" \
+	"  SELECT m.results FROM tasker.step_moves_" slot " m" \
+	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1" \
+	"    AND m.to_state IN ('resolved_manually', 'complete')) r ON true" \
+	" GROUP BY i.claim", \
+	.kind = TC_WRITE, \
+	.expect = SPI_OK_SELECT, \
+	.nargs = 5, \
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, \
+}
+
+static TcPlan plans_read_results[TC_SLOT_COUNT] = {
+	RESULTS_PLAN("0"), RESULTS_PLAN("1"), RESULTS_PLAN("2"), RESULTS_PLAN("3"),
+	RESULTS_PLAN("4"), RESULTS_PLAN("5"), RESULTS_PLAN("6"), RESULTS_PLAN("7"),
 };
 
 static TcPlan plan_read_result = {
@@ -444,7 +448,7 @@ read_results_of_slot(const TcParentResult *parents, int n, struct varlena **resu
 	int32	   *step_nos = palloc(sizeof(int32) * n);
 	int32	   *claims = palloc(sizeof(int32) * n);
 	const char **names = palloc(sizeof(char *) * n);
-	Datum		values[6];
+	Datum		values[5];
 	uint64		count;
 
 	for (int i = 0; i < n; i++)
@@ -459,8 +463,7 @@ read_results_of_slot(const TcParentResult *parents, int n, struct varlena **resu
 	values[2] = tc_array_int32(step_nos, n);
 	values[3] = tc_array_int32(claims, n);
 	values[4] = tc_array_text(names, n);
-	values[5] = Int16GetDatum(parents[0].slot);
-	count = tc_plan_run(&plan_read_results, values, NULL);
+	count = tc_plan_run(&plans_read_results[parents[0].slot], values, NULL);
 	for (uint64 i = 0; i < count; i++)
 		results[tc_row_int32(i, 1)] = tc_row_varlena(i, 2);
 }

@@ -54,7 +54,7 @@ typedef struct TcClaimTask
 	int32		priority;
 } TcClaimTask;
 
-/* Reads tasks in their newest version; sorted by (shard_key, task_id) as given. */
+/* Reads tasks in their newest version; sorted by (shard_key, task_id) as given.  Returns how many there are. */
 extern int	tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks);
 
 /* One result that a claimed step depends on. */

@@ -4,8 +4,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "commands/sequence.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "domain/states.h"
@@ -39,17 +42,13 @@ read_task_row(uint64 row, TcTaskRow *task)
 	task->slot = tc_row_int16(row, 10);
 }
 
-static TcPlan plan_next_id = {
-	.sql = "SELECT nextval('tasker.task_id_seq')",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-};
-
+/* The owner of the tables is who we are: its sequence asks for no more. */
 int64
 tc_task_next_id(void)
 {
-	tc_plan_run(&plan_next_id, NULL, NULL);
-	return tc_row_int64(0, 1);
+	Oid			sequence = get_relname_relid("task_id_seq", get_namespace_oid("tasker", false));
+
+	return nextval_internal(sequence, false);
 }
 
 static TcPlan plan_insert = {
