@@ -161,6 +161,32 @@ CREATE TABLE tasker.lanes (
 COMMENT ON TABLE tasker.lanes IS 'what claims choose by: template, queue and effective priority; a few rows a template';
 COMMENT ON COLUMN tasker.lanes.priority IS 'priority of the task plus that of the step, clamped to smallint';
 
+-- One row, whatever waits below: claims leave out the lanes of what is paused.
+CREATE SEQUENCE tasker.pause_id_seq AS int;
+
+CREATE TABLE tasker.pauses (
+	pause_id		int PRIMARY KEY DEFAULT nextval('tasker.pause_id_seq'),
+	namespace_id	int NOT NULL REFERENCES tasker.task_namespaces,
+	task_name		text,
+	paused_at		timestamptz NOT NULL,
+	paused_by		text NOT NULL,
+	paused_as		text,
+	reason			text,
+	resumed_at		timestamptz,
+	resumed_by		text,
+	resumed_as		text,
+	resume_reason	text,
+	CHECK ((resumed_at IS NULL) = (resumed_by IS NULL))
+);
+
+CREATE UNIQUE INDEX pauses_current_idx ON tasker.pauses (namespace_id, task_name) NULLS NOT DISTINCT
+	WHERE resumed_at IS NULL;
+
+COMMENT ON TABLE tasker.pauses IS 'when a namespace or a template was paused and resumed, by whom and why; a row a pause';
+COMMENT ON COLUMN tasker.pauses.task_name IS 'the template, in all its versions; null: the whole namespace';
+COMMENT ON COLUMN tasker.pauses.paused_by IS 'the role that logged in';
+COMMENT ON COLUMN tasker.pauses.paused_as IS 'the role it acted as, where that was another';
+
 -- ---------------------------------------------------------------------------
 -- The order of events.  A row that stands for an event (docs/events.md) carries
 -- event_xact and event_seq, from these defaults; read_events sorts by them.
@@ -1101,6 +1127,42 @@ COMMENT ON FUNCTION tasker.run_maintenance(int) IS
 	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and delays whose time came, makes the tasks of schedules that are due, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day, drops what is older than configure() allows (docs/retention.md). At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
 
 -- ---------------------------------------------------------------------------
+-- Functions: pausing what tasks belong to.  Locks: the row of the pause.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION tasker.pause_namespace(namespace text, reason text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_pause_namespace' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.pause_namespace(text, text) IS
+	'no step of any task of the namespace is claimed until it is resumed: one row, whatever there is. Claims in hand may end, heartbeats and signals work, tasks can be created, and all of it waits. It counts from each session''s next call after the commit. False when it is paused already. Errors: 42704 unknown namespace, 22004';
+
+CREATE FUNCTION tasker.resume_namespace(namespace text, reason text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_resume_namespace' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.resume_namespace(text, text) IS
+	'ends the pause of a namespace, and wakes its workers; what is paused by itself in it, a template or a task, stays so. False when it is not paused. Errors: 42704, 22004';
+
+CREATE FUNCTION tasker.pause_template(name text, namespace text DEFAULT 'default', reason text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_pause_template' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.pause_template(text, text, text) IS
+	'pause_namespace for the tasks of one template, in all its versions. False when it is paused already. Errors: TC001 unknown template, 22004';
+
+CREATE FUNCTION tasker.resume_template(name text, namespace text DEFAULT 'default', reason text DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'tasker_resume_template' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION tasker.resume_template(text, text, text) IS
+	'ends the pause of a template, and wakes its workers. False when it is not paused. Errors: TC001, 22004';
+
+CREATE FUNCTION tasker.list_pauses(namespace text DEFAULT NULL)
+	RETURNS TABLE (namespace text, task_name text, paused_at timestamptz, paused_by text, reason text,
+		resumed_at timestamptz, resumed_by text, resume_reason text)
+	AS 'MODULE_PATHNAME', 'tasker_list_pauses' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION tasker.list_pauses(text) IS
+	'the pauses of namespaces (task_name null) and templates, of one namespace or of all, the newest first; resumed_at is null for what is paused now';
+
+-- ---------------------------------------------------------------------------
 -- Functions: schedules.  Locks: the row of the schedule.
 -- ---------------------------------------------------------------------------
 
@@ -1203,7 +1265,7 @@ CREATE FUNCTION tasker.explain_step(workflow_step_id bigint)
 	AS 'MODULE_PATHNAME', 'tasker_explain_step' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 2;
 
 COMMENT ON FUNCTION tasker.explain_step(bigint) IS
-	'why a step is not running, the most decisive reason first: its state where it has ended (complete, error, cancelled, skipped, resolved_manually), claimed, lease_expired, blocked_by_failures, task_ended, task_paused, waiting_for_dependencies, held_up_by, waiting_for_retry, scheduled, delayed, no_live_worker, queue_position. Times are in UTC. Errors: TC003';
+	'why a step is not running, the most decisive reason first: its state where it has ended (complete, error, cancelled, skipped, resolved_manually), claimed, lease_expired, blocked_by_failures, task_ended, task_paused, namespace_paused, template_paused, waiting_for_dependencies, held_up_by, waiting_for_retry, scheduled, delayed, no_live_worker, queue_position. Times are in UTC. Errors: TC003';
 
 CREATE FUNCTION tasker.task_graph(task_id bigint, format text DEFAULT 'mermaid') RETURNS text
 	AS 'MODULE_PATHNAME', 'tasker_task_graph' LANGUAGE C STABLE PARALLEL UNSAFE;
@@ -1396,17 +1458,25 @@ COMMENT ON VIEW tasker.step_dag_relationships IS 'the place of every step in the
 CREATE VIEW tasker.stats WITH (security_barrier) AS
 WITH moment AS MATERIALIZED (
 	SELECT clock_timestamp() AS now),
+held AS MATERIALIZED (
+	SELECT DISTINCT n.named_task_id
+	FROM tasker.pauses p
+	JOIN tasker.named_tasks n ON n.namespace_id = p.namespace_id AND n.name = coalesce(p.task_name, n.name)
+	WHERE p.resumed_at IS NULL),
 live AS (
 	SELECT l.named_task_id,
-		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS ready,
+		count(*) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at <= m.now) AS ready,
 		count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 		count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
-		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at > m.now) AS later,
+		count(*) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at > m.now) AS later,
 		count(*) FILTER (WHERE q.phase IN ('w', 's')) AS waiting,
-		count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id < 0) AS paused,
-		min(q.visible_at) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS oldest_ready_at
+		count(*) FILTER (WHERE q.phase = 'r' AND NOT l.open) AS paused,
+		min(q.visible_at) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at <= m.now) AS oldest_ready_at
 	FROM tasker.step_queue q
-	JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
+	CROSS JOIN LATERAL (
+		SELECT i.named_task_id, q.lane_id > 0 AND h.named_task_id IS NULL AS open
+		FROM tasker.lanes i LEFT JOIN held h ON h.named_task_id = i.named_task_id
+		WHERE i.lane_id = abs(q.lane_id)) l
 	CROSS JOIN moment m
 	GROUP BY l.named_task_id),
 recent AS (
@@ -1452,7 +1522,7 @@ COMMENT ON COLUMN tasker.stats.in_progress IS 'steps in the hands of workers';
 COMMENT ON COLUMN tasker.stats.lease_expired IS 'those of them whose lease ran out and that nobody has taken since';
 COMMENT ON COLUMN tasker.stats.later IS 'steps that wait for a time: a retry, a delay or run_at';
 COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, and steps that wait for a signal; steps with one parent have no row before that one ends';
-COMMENT ON COLUMN tasker.stats.paused IS 'steps of paused tasks that could be claimed or wait for a time';
+COMMENT ON COLUMN tasker.stats.paused IS 'steps that could be claimed or wait for a time, of tasks that are paused, or whose namespace or template is';
 COMMENT ON COLUMN tasker.stats.dead_letters IS 'tasks that wait for a person';
 COMMENT ON COLUMN tasker.stats.completed_5m IS 'attempts that completed in the last five minutes, among the newest 10,000';
 COMMENT ON COLUMN tasker.stats.failed_5m IS 'attempts that failed or lost their lease in the last five minutes, among the newest 10,000';
@@ -1461,18 +1531,22 @@ COMMENT ON COLUMN tasker.stats.avg_seconds_5m IS 'average seconds from claim to 
 -- The same by what workers choose from.
 CREATE VIEW tasker.queue_stats WITH (security_barrier) AS
 SELECT s.name AS namespace, l.queue,
-	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS ready,
+	count(*) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at <= m.now) AS ready,
 	count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 	count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
-	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at > m.now) AS later,
+	count(*) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at > m.now) AS later,
 	count(*) FILTER (WHERE q.phase IN ('w', 's')) AS waiting,
-	count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id < 0) AS paused,
-	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= m.now) AS oldest_ready_at
+	count(*) FILTER (WHERE q.phase = 'r' AND NOT h.open) AS paused,
+	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at <= m.now) AS oldest_ready_at
 FROM (SELECT clock_timestamp() AS now OFFSET 0) m
 CROSS JOIN tasker.step_queue q
 JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
 JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id
 JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
+LEFT JOIN (SELECT DISTINCT k.named_task_id FROM tasker.pauses p
+	JOIN tasker.named_tasks k ON k.namespace_id = p.namespace_id AND k.name = coalesce(p.task_name, k.name)
+	WHERE p.resumed_at IS NULL) d ON d.named_task_id = n.named_task_id
+CROSS JOIN LATERAL (SELECT q.lane_id > 0 AND d.named_task_id IS NULL AS open) h
 WHERE tasker.sees_namespace(n.namespace_id)
 GROUP BY s.name, l.queue;
 COMMENT ON VIEW tasker.queue_stats IS 'live steps by namespace and queue; the columns are those of stats';
@@ -1584,6 +1658,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.named_tasks', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_steps', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_step_edges', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.lanes', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.pauses', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.tasks', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.signals', '');
@@ -1601,6 +1676,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.namespace_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.named_step_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.lane_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.pause_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.signal_id_seq', '');
@@ -1621,6 +1697,7 @@ ALTER TABLE tasker.named_tasks OWNER TO @extowner@;
 ALTER TABLE tasker.named_steps OWNER TO @extowner@;
 ALTER TABLE tasker.named_step_edges OWNER TO @extowner@;
 ALTER TABLE tasker.lanes OWNER TO @extowner@;
+ALTER TABLE tasker.pauses OWNER TO @extowner@;
 ALTER TABLE tasker.tasks OWNER TO @extowner@;
 ALTER TABLE tasker.step_queue OWNER TO @extowner@;
 ALTER TABLE tasker.step_attempts OWNER TO @extowner@;
@@ -1652,6 +1729,7 @@ ALTER SEQUENCE tasker.namespace_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.named_step_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.lane_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.signal_id_seq OWNER TO @extowner@;
@@ -1672,6 +1750,7 @@ ALTER TABLE tasker.named_tasks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.named_steps ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.named_step_edges ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.lanes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.pauses ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.event_epochs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.tasks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.step_queue ENABLE ROW LEVEL SECURITY;

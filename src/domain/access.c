@@ -50,6 +50,11 @@ static const TcFunctionAccess functions[] = {
 	{"skip_step", OPERATOR, TC_NAMESPACES_BY_STEP},
 	{"create_dead_letter", OPERATOR, TC_NAMESPACES_BY_TASK},
 	{"resolve_dead_letter", OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"pause_namespace", OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"resume_namespace", OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"pause_template", OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"resume_template", OPERATOR, TC_NAMESPACES_BY_FUNCTION},
+	{"list_pauses", READER, TC_NAMESPACES_BY_FUNCTION},
 
 	/* the verbs of workers */
 	{"claim_steps", WORKER, TC_NAMESPACES_BY_FUNCTION},

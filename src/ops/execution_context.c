@@ -14,6 +14,7 @@
 typedef enum Execution
 {
 	PAUSED,
+	PAUSED_ABOVE,
 	HAS_READY_STEPS,
 	PROCESSING,
 	WAITING_FOR_RETRY,
@@ -30,6 +31,7 @@ static const struct
 	const char *action;
 }			execution_names[] = {
 	[PAUSED] = {"paused", "resume_task"},
+	[PAUSED_ABOVE] = {"paused", "resume_namespace_or_template"},
 	[HAS_READY_STEPS] = {"has_ready_steps", "execute_ready_steps"},
 	[PROCESSING] = {"processing", "wait_for_completion"},
 	[WAITING_FOR_RETRY] = {"waiting_for_retry", "wait_for_retry"},
@@ -45,6 +47,8 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 {
 	if (view->task.paused_at != TC_NO_TIME && !tc_task_state_is_final(view->task.state))
 		return PAUSED;
+	if (view->held_above && !tc_task_state_is_ended(view->task.state))
+		return PAUSED_ABOVE;
 	if (context->ready > 0)
 		return HAS_READY_STEPS;
 	if (context->steps[TC_STEP_IN_PROGRESS] > 0)

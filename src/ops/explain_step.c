@@ -21,6 +21,7 @@
 #include "domain/states.h"
 #include "ops/graph.h"
 #include "store/explain_store.h"
+#include "store/pause_store.h"
 #include "store/worker_store.h"
 
 #define WORKER_ALIVE (60 * USECS_PER_SEC)	/* last seen within that time */
@@ -301,6 +302,32 @@ explain_pause(Explanation *e)
 		because(e, "task_paused", "the task was paused %s; resume_task lets it go on", deed_text(&deed));
 }
 
+/* What it belongs to. */
+static void
+explain_pauses_above(Explanation *e)
+{
+	TcPause    *pauses;
+	int			n;
+
+	if (!e->view->held_above || tc_task_state_is_ended(e->view->task.state))
+		return;
+	n = tc_pauses_of(e->view->template->namespace_name, e->view->template->name, &pauses);
+	for (int i = 0; i < n; i++)
+	{
+		TcDeed		deed = {
+			.role = pauses[i].paused_by, .reason = pauses[i].reason, .done_at = pauses[i].paused_at
+		};
+
+		if (pauses[i].task_name == NULL)
+			because(e, "namespace_paused", "namespace \"%s\" was paused %s; resume_namespace lets it go on",
+					pauses[i].namespace_name, deed_text(&deed));
+		else
+			because(e, "template_paused", "template \"%s\" of namespace \"%s\" was paused %s;"
+					" resume_template lets it go on", pauses[i].task_name, pauses[i].namespace_name,
+					deed_text(&deed));
+	}
+}
+
 /* The steps that work towards this one now, where those are not its parents. */
 static void
 explain_front(Explanation *e, const bool *waited_for)
@@ -445,7 +472,7 @@ explain_queue(Explanation *e)
 	bool		expired = step->live && step->phase == TC_PHASE_CLAIMED;
 	const TcLane *lane;
 
-	if (!step->live || step->paused || step->visible_at > tc_session_now() ||
+	if (!step->live || step->paused || e->view->held_above || step->visible_at > tc_session_now() ||
 		!(expired || step->phase == TC_PHASE_READY))
 		return;
 	lane = tc_lane_get(step->lane_id);
@@ -462,6 +489,7 @@ static void (*const explainers[]) (Explanation *e) = {
 	explain_failures,
 	explain_task_end,
 	explain_pause,
+	explain_pauses_above,
 	explain_parents,
 	explain_time,
 	explain_signal,

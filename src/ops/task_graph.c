@@ -87,7 +87,8 @@ title_of(const Picture *picture)
 	if (picture->view == NULL)
 		return name;
 	task = &picture->view->task;
-	paused = task->paused_at != TC_NO_TIME && !tc_task_state_is_final(task->state);
+	paused = (task->paused_at != TC_NO_TIME || picture->view->held_above) &&
+		!tc_task_state_is_final(task->state);
 	return psprintf("task " INT64_FORMAT " %s: %s%s", task->task_id, name,
 					tc_task_state_name(task->state), paused ? ", paused" : "");
 }

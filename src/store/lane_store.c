@@ -3,7 +3,7 @@
  *	  Lanes: what a claim can choose by, cached per backend.
  *
  * The cache lives in a child of TopMemoryContext and is rebuilt, as a whole,
- * when tc_cache_generation() moved on: somebody committed a new lane or a new
+ * when tc_cache_generation() moved on: somebody committed a new lane, a pause or a new
  * template, or a transaction of ours that had added one rolled back.  A stale
  * cache is freed at the next look-up after its bracket, never within one.
  */
@@ -17,6 +17,7 @@
 #include "domain/template.h"
 #include "store/access_store.h"
 #include "store/lane_store.h"
+#include "store/pause_store.h"
 #include "store/plans.h"
 #include "store/session.h"
 
@@ -66,6 +67,7 @@ read_lane(uint64 row, TcLane *lane, MemoryContext context)
 	lane->task_priority = tc_row_int32(row, 7);
 	lane->priority = (int16) tc_row_int32(row, 8);
 	lane->waits = tc_row_bool(row, 9);
+	lane->paused = false;
 }
 
 static void
@@ -95,6 +97,8 @@ load_cache(void)
 	fresh->lanes = MemoryContextAllocHuge(context, sizeof(TcLane) * Max(fresh->n, 1));
 	for (int i = 0; i < fresh->n; i++)
 		read_lane(i, &fresh->lanes[i], context);
+	for (int i = 0; i < fresh->n; i++)
+		fresh->lanes[i].paused = tc_is_paused(fresh->lanes[i].namespace_name, fresh->lanes[i].task_name);
 	index_by_id(fresh);
 	return fresh;
 }
@@ -270,7 +274,7 @@ tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes)
 	*lanes = palloc(sizeof(TcLane *) * Max(all->n, 1));
 	for (int i = 0; i < all->n; i++)
 	{
-		if (tc_lane_matches(&all->lanes[i], filter) &&
+		if (!all->lanes[i].paused && tc_lane_matches(&all->lanes[i], filter) &&
 			tc_scope_has_namespace(all->lanes[i].namespace_name))
 			(*lanes)[n++] = &all->lanes[i];
 	}

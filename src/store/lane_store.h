@@ -23,6 +23,7 @@ typedef struct TcLane
 	int32		task_priority;	/* of its tasks, or the band of it (domain/priority.h) */
 	int16		priority;		/* with the step's, the same way */
 	bool		waits;			/* steps of its template wait for signals */
+	bool		paused;			/* its namespace or template is paused */
 } TcLane;
 
 /* Which lanes a worker serves; NULL lists mean all. */
@@ -48,7 +49,7 @@ extern int32 tc_lane_for(int32 named_task_id, const char *queue,
 extern bool tc_lane_matches(const TcLane *lane, const TcLaneFilter *filter);
 
 /*
- * The lanes that match and that the caller may see, highest priority first.  Pointers stay valid until the
+ * The lanes that match, are not paused, and that the caller may see, highest priority first.  Pointers stay valid until the
  * bracket ends.
  */
 extern int	tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes);

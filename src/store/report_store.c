@@ -83,7 +83,11 @@
 	" SELECT count(*) FILTER (WHERE q.phase = 'c') AS in_progress," \
 	"  count(*) FILTER (WHERE q.waits_for_retry) AS retrying," \
 	"  count(*) FILTER (WHERE q.waits_for_retry AND q.visible_at > $1) AS in_backoff," \
-	"  count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= $1) AS ready" \
+	"  count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= $1" \
+	"   AND q.lane_id NOT IN (SELECT l.lane_id FROM tasker.lanes l" \
+	"    JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id" \
+	"    JOIN tasker.pauses p ON p.namespace_id = n.namespace_id AND coalesce(p.task_name, n.name) = n.name" \
+	"    WHERE p.resumed_at IS NULL)) AS ready" \
 	" FROM tasker.step_queue q)," \
 	"counted AS (" \
 	" SELECT t.*, l.in_progress AS steps_in_progress, l.retrying, l.in_backoff, l.ready, e.exhausted," \

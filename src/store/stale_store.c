@@ -40,7 +40,8 @@ tc_stale_next_tasks(int32 shard, int64 from_task_id, int max_tasks, int64 **task
  * looked_at: what a task is doing, and since when.  It runs while a claim is
  * held (claimed), else it waits for a retry (failed), else nobody takes what is
  * ready.  Every clock starts anew when a person has had the task in hand: closed
- * its dead letter, resumed it from a pause or from state error.
+ * its dead letter, resumed it from a pause or from state error, or resumed its
+ * namespace or template.  What is paused is not stale.
  *
  * The limits of a template are read once, not once a task: its definition may
  * be long.
@@ -67,7 +68,7 @@ static TcPlan plan_find = {
 	"  FROM tasker.step_queue q WHERE q.task_id = t.task_id AND q.shard_key = $1) q"
 	" WHERE t.state IN ('pending', 'in_progress') AND t.paused_at IS NULL),"
 	"limits AS MATERIALIZED ("
-	" SELECT n.named_task_id, ns.name AS namespace_name, n.name AS task_name,"
+	" SELECT n.named_task_id, ns.name AS namespace_name, n.name AS task_name, p.resumed,"
 	"  coalesce((l.l ->> 'max_duration_minutes')::int, 1440) AS duration,"
 	"  coalesce((l.l ->> 'max_steps_in_process_minutes')::int, 30) AS in_process,"
 	"  coalesce((l.l ->> 'max_waiting_for_retry_minutes')::int, 30) AS retry,"
@@ -77,7 +78,12 @@ static TcPlan plan_find = {
 	" FROM (SELECT DISTINCT named_task_id FROM looked_at) d"
 	" JOIN tasker.named_tasks n ON n.named_task_id = d.named_task_id"
 	" JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id"
-	" CROSS JOIN LATERAL (SELECT n.definition -> 'lifecycle' AS l OFFSET 0) l),"
+	" CROSS JOIN LATERAL (SELECT n.definition -> 'lifecycle' AS l OFFSET 0) l"
+	" CROSS JOIN LATERAL ("
+	"  SELECT max(p.resumed_at) AS resumed, count(*) FILTER (WHERE p.resumed_at IS NULL) AS current"
+	"  FROM tasker.pauses p"
+	"  WHERE p.namespace_id = n.namespace_id AND (p.task_name IS NULL OR p.task_name = n.name)) p"
+	" WHERE p.current = 0),"
 	"stale AS ("
 	" SELECT t.task_id, l.namespace_name, l.task_name, t.state, s.stale_since, s.limit_minutes, s.limit_name,"
 	"  floor(extract(epoch FROM $3 - s.since) / 60)::int AS minutes, l.ends, l.dead_letter"
@@ -85,7 +91,7 @@ static TcPlan plan_find = {
 	" CROSS JOIN LATERAL ("
 	"  SELECT c.limit_name, c.since, c.limit_minutes, c.since + make_interval(mins => c.limit_minutes) AS stale_since"
 	"  FROM (SELECT v.limit_name, v.limit_minutes,"
-	"   CASE WHEN v.since IS NOT NULL THEN greatest(v.since, t.restarted) END AS since FROM (VALUES"
+	"   CASE WHEN v.since IS NOT NULL THEN greatest(v.since, t.restarted, l.resumed) END AS since FROM (VALUES"
 	"   ('max_duration_minutes', t.began, l.duration),"
 	"   ('max_steps_in_process_minutes', t.claimed, l.in_process),"
 	"   ('max_waiting_for_retry_minutes', CASE WHEN t.claimed IS NULL THEN t.failed END, l.retry),"

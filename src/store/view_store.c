@@ -11,6 +11,7 @@
 #include "domain/states.h"
 #include "domain/step_status.h"
 #include "schema/decision.h"
+#include "store/pause_store.h"
 #include "store/plans.h"
 #include "store/slot_store.h"
 #include "store/template_store.h"
@@ -253,6 +254,7 @@ load(int64 task_id, StepRange range, TcTaskView *view)
 	if (!tc_task_read(task_id, &view->task))
 		return false;
 	view->template = tc_template_get(view->task.named_task_id);
+	view->held_above = tc_is_paused(view->template->namespace_name, view->template->name);
 	view->steps = palloc0(sizeof(TcStepView) * view->template->nsteps);
 	for (int32 node = 0; node < view->template->nsteps; node++)
 	{
@@ -341,7 +343,7 @@ tc_view_is_ready(const TcTaskView *view, int32 node)
 {
 	const TcStepView *step = &view->steps[node];
 
-	return step->live && step->phase == TC_PHASE_READY && !step->paused &&
+	return step->live && step->phase == TC_PHASE_READY && !step->paused && !view->held_above &&
 		step->visible_at <= tc_session_now() &&
 		tc_retry_eligible(false, view->template->steps[node].retryable,
 						  step->attempts, step->max_attempts);

@@ -52,6 +52,7 @@ typedef struct TcTaskView
 	TcStepView *steps;			/* template->nsteps of them, by step_no */
 	int32		live_rows;
 	int32		foreign_rows;	/* queue rows with a step_no outside the template */
+	bool		held_above;		/* its namespace or template is paused */
 } TcTaskView;
 
 /* False when there is no such task. */

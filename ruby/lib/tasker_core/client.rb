@@ -363,6 +363,30 @@ module TaskerCore
     #   @return [Array<SqlStepRun>] of the steps that this connection's role registered
     function :run_sql_steps, "max_steps int?, namespaces text[]?", [SqlStepRun]
 
+    # @!method pause_namespace(namespace, reason: nil)
+    #   No step of the namespace is claimed until it is resumed; claims in hand may end.
+    #   @return [Boolean] false when it is paused already
+    function :pause_namespace, "namespace text, reason text?", :value
+
+    # @!method resume_namespace(namespace, reason: nil)
+    #   @return [Boolean] false when it is not paused
+    function :resume_namespace, "namespace text, reason text?", :value
+
+    # @!method pause_template(name, namespace: nil, reason: nil)
+    #   The same for one template, in all its versions.
+    #   @return [Boolean] false when it is paused already
+    #   @raise [TemplateNotFound]
+    function :pause_template, "name text, namespace text?, reason text?", :value
+
+    # @!method resume_template(name, namespace: nil, reason: nil)
+    #   @return [Boolean] false when it is not paused
+    #   @raise [TemplateNotFound]
+    function :resume_template, "name text, namespace text?, reason text?", :value
+
+    # @!method list_pauses(namespace: nil)
+    #   @return [Array<Pause>] the newest first; resumed_at is nil for what is paused now
+    function :list_pauses, "namespace text?", [Pause]
+
     # @!method create_schedule(name, task_name, cron, context: nil, namespace: nil, version: nil, timezone: nil, priority: nil, catch_up: nil)
     #   @param cron [String] five fields of a crontab, or @daily and the like, on the wall clock of timezone
     #   @param timezone [String, nil] default UTC

@@ -122,6 +122,9 @@ module TaskerCore
   # Answer of create_schedule.
   ScheduleCreation = Value.define(:schedule_id, :created, :next_due_at)
 
+  # Row of list_pauses: of a namespace (task_name is nil) or of a template.
+  Pause = Value.define(:namespace, :task_name, :paused_at, :paused_by, :reason, :resumed_at, :resumed_by, :resume_reason)
+
   # Row of list_schedules.
   Schedule = Value.define(:schedule_id, :namespace, :name, :task_name, :version, :cron, :timezone, :context, :priority,
                           :catch_up, :paused_at, :next_due_at, :last_due_at, :last_task_id, :last_error, :created_at,
