@@ -95,6 +95,9 @@ def busy(db)
   db.create("diamond").then { |t| db.complete(db.claim(t)); db.exec("SELECT tasker.pause_task($1)", t) }
   db.create("diamond").then { |t| db.exec("SELECT tasker.resolve_step($1, '1')", (t * 1_000_000) + 1); db.exec("SELECT tasker.skip_step($1)", (t * 1_000_000) + 2) }
   db.create("diamond").then { |t| db.exec("SELECT tasker.checkpoint_step($1, $2, '{\"row\": 7}')", *db.claim(t)) }
+  db.exec(%q(SELECT tasker.register_task_template('{"name": "held", "namespace": "dump", "steps": [{"name": "a"}]}')))
+  db.create("held")
+  db.exec("SELECT tasker.pause_template('held', 'dump', 'before the move')")
   db.exec("SELECT tasker.publish_event('dump.begins')")
 end
 
@@ -191,6 +194,12 @@ target.exec("SELECT tasker.cancel_task($1)", fresh.first)
 target.claim(fresh.last)
 target.exec("SELECT tasker.reset_step($1)", (fresh.last * 1_000_000) + 1)
 tests["new moves have new ids"] = target.value("SELECT max(move_id) FROM tasker.step_moves").to_i > moves
+
+held = target.create("held")
+tests["what was paused is paused, until it is resumed"] = target.claim(held).nil? &&
+  target.value("SELECT tasker.pause_template('held', 'dump')") == "f" && target.value("SELECT tasker.resume_template('held', 'dump')") == "t" && !target.claim(held).nil?
+tests["new pauses have new ids"] = target.value("SELECT tasker.pause_template('held', 'dump')") == "t" && target.value("SELECT tasker.resume_template('held', 'dump')") == "t"
+fresh << held
 
 target.turn_the_ring(0)
 tests["the ring goes on, and what has not ended stays"] =
