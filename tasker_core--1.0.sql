@@ -120,6 +120,7 @@ CREATE TABLE tasker.named_steps (
 	signal_name			text,
 	signal_timeout_seconds	float8 CHECK (signal_timeout_seconds >= 0),
 	signal_on_timeout	text NOT NULL CHECK (signal_on_timeout IN ('fail', 'skip', 'complete')),
+	run_at				jsonb,
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -130,6 +131,7 @@ COMMENT ON COLUMN tasker.named_steps.on_failure IS 'what a final failure means: 
 COMMENT ON COLUMN tasker.named_steps.trigger_rule IS 'what the step does about its parents: docs/dynamic.md';
 COMMENT ON COLUMN tasker.named_steps.condition IS 'when: what has to hold for the step to run; null: nothing';
 COMMENT ON COLUMN tasker.named_steps.unmet_fails IS 'the step fails where its condition does not hold; else it is skipped';
+COMMENT ON COLUMN tasker.named_steps.run_at IS 'the path to a time in the data, which the step is not claimed before; null: none';
 COMMENT ON COLUMN tasker.named_steps.signal_name IS 'the signal that it waits for, instead of a worker; null: none';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
 COMMENT ON COLUMN tasker.named_steps.min_depth IS 'shortest path from a root, roots 0';
@@ -399,7 +401,7 @@ CREATE TABLE tasker.step_moves (
 	shard_key		int NOT NULL,
 	slot			smallint NOT NULL,
 	after_attempt_no	int NOT NULL,
-	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout')),
+	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout', 'run_at')),
 	from_state		text NOT NULL,
 	to_state		text NOT NULL,
 	worker_id		text,

@@ -126,6 +126,7 @@ typedef struct TcStep
 	const struct varlena *condition;	/* jsonb: when; NULL = none */
 	bool		unmet_fails;	/* else it is skipped */
 	double		delay_seconds;
+	const struct varlena *run_at;	/* jsonb: the path to a time; NULL = none */
 	const char *signal_name;	/* what it waits for instead of a worker; NULL = nothing */
 	double		signal_timeout;	/* seconds; negative = none */
 	TcTimeoutRule on_timeout;
@@ -135,7 +136,7 @@ typedef struct TcStep
 static inline bool
 tc_step_is_gated(const TcStep *step)
 {
-	return step->condition != NULL || step->signal_name != NULL;
+	return step->condition != NULL || step->signal_name != NULL || step->run_at != NULL;
 }
 
 /* How often a step is tried: once where it may not be retried. */

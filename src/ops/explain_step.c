@@ -377,6 +377,7 @@ static void
 explain_time(Explanation *e)
 {
 	const TcStepView *step = e->step;
+	TcDeed		deed;
 
 	if (!step->live || step->phase != TC_PHASE_READY || step->visible_at <= tc_session_now())
 		return;
@@ -385,8 +386,12 @@ explain_time(Explanation *e)
 				time_text(step->visible_at), step->attempts, e->max_attempts, failure_text(e->key));
 	else if (e->view->task.run_at != TC_NO_TIME && step->visible_at == e->view->task.run_at)
 		because(e, "scheduled", "the task is to run at %s", time_text(step->visible_at));
-	else
+	else if (tc_explain_move(e->key, &deed) && (strcmp(deed.what, "release") == 0 || strcmp(deed.what, "yield") == 0))
 		because(e, "delayed", "a worker gave it back, not to be claimed before %s", time_text(step->visible_at));
+	else if (e->view->template->steps[e->node].run_at != NULL)
+		because(e, "scheduled", "its run_at keeps it until %s", time_text(step->visible_at));
+	else
+		because(e, "delayed", "its delay_seconds keep it until %s", time_text(step->visible_at));
 }
 
 /* It needs no worker, but somebody who sends the signal. */

@@ -5,13 +5,17 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
 #include "compat.h"
+#include "domain/instant.h"
 #include "ops/start_step.h"
 #include "schema/condition.h"
 #include "store/signal_store.h"
+
+#define MAX_SHOWN 100			/* bytes of a value that is no time */
 
 void
 tc_starter_begin(TcStarter *starter, int64 task_id, const TcTemplate *template)
@@ -57,8 +61,8 @@ results_of(void *arg, int32 node)
 	return starter->results[node];
 }
 
-static bool
-condition_holds(TcStarter *starter, const TcStep *step)
+static TcInputs
+inputs_of(TcStarter *starter)
 {
 	TcInputs	inputs = {
 		.results = results_of, .arg = starter, .template = starter->template
@@ -72,6 +76,14 @@ condition_holds(TcStarter *starter, const TcStep *step)
 		starter->context = task->context;
 	}
 	inputs.context = starter->context;
+	return inputs;
+}
+
+static bool
+condition_holds(TcStarter *starter, const TcStep *step)
+{
+	TcInputs	inputs = inputs_of(starter);
+
 	return tc_condition_holds(step->condition, &inputs);
 }
 
@@ -105,6 +117,33 @@ ended(TcStepState state, TcMoveVerb verb, const char *reason, const struct varle
 	};
 
 	return start;
+}
+
+/* What run_at leads to, in words that fit a record. */
+static char *
+no_time_text(const JsonbValue *value)
+{
+	if (value->type != jbvString)
+		return psprintf("run_at leads to %s, not to a text with a date and a time", tc_json_describe(value));
+	return psprintf("run_at leads to no date and time: \"%.*s\"",
+					pg_mbcliplen(value->val.string.val, value->val.string.len, MAX_SHOWN), value->val.string.val);
+}
+
+/* Not before the time that is in the data. */
+static TcStart
+begin_at(TcStarter *starter, const TcStep *step, TcStart ready)
+{
+	TcInputs	inputs = inputs_of(starter);
+	JsonbValue	path = tc_json_root(step->run_at);
+	JsonbValue	value;
+	TimestampTz run_at;
+
+	if (!tc_path_value(&path, &inputs, &value))
+		return ended(TC_STEP_ERROR, TC_VERB_RUN_AT, "run_at leads to nothing", NULL);
+	if (value.type != jbvString || !tc_instant_parse(tc_json_string(&value), &run_at))
+		return ended(TC_STEP_ERROR, TC_VERB_RUN_AT, no_time_text(&value), NULL);
+	ready.visible_at = Max(ready.visible_at, run_at);
+	return ready;
 }
 
 static TcStart
@@ -156,7 +195,7 @@ tc_start_step(TcStarter *starter, int32 node, TimestampTz base)
 	if (step->signal_name != NULL)
 		return begin_wait(starter, node, base);
 	ready.visible_at = tc_step_ready_at(step, base);
-	return ready;
+	return step->run_at == NULL ? ready : begin_at(starter, step, ready);
 }
 
 /* A step that was not skipped has been in progress, be it for no time. */

@@ -151,7 +151,8 @@ extern void tc_queue_remove(const TcStepKey *keys, int n);
 	X(CASCADE, "cascade") \
 	X(CONDITION, "condition") \
 	X(SIGNAL, "signal") \
-	X(TIMEOUT, "timeout")
+	X(TIMEOUT, "timeout") \
+	X(RUN_AT, "run_at")
 
 typedef enum TcMoveVerb
 {

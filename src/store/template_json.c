@@ -108,6 +108,7 @@ typedef enum StepField
 	STEP_WHEN,
 	STEP_WHEN_UNMET,
 	STEP_DELAY_SECONDS,
+	STEP_RUN_AT,
 	STEP_SIGNAL_NAME,
 	STEP_SIGNAL_TIMEOUT,
 	STEP_SIGNAL_ON_TIMEOUT,
@@ -143,6 +144,7 @@ static const TcFieldName step_fields[] = {
 	[STEP_WHEN] = {NULL, "when"},
 	[STEP_WHEN_UNMET] = {NULL, "when_unmet"},
 	[STEP_DELAY_SECONDS] = {NULL, "delay_seconds"},
+	[STEP_RUN_AT] = {NULL, "run_at"},
 	[STEP_SIGNAL_NAME] = {signal_block, "name"},
 	[STEP_SIGNAL_TIMEOUT] = {signal_block, "timeout_seconds"},
 	[STEP_SIGNAL_ON_TIMEOUT] = {signal_block, "on_timeout"},
@@ -212,6 +214,7 @@ static const TcKey step_keys[] = {
 	{.name = "when_unmet", .field = STEP_WHEN_UNMET, .read = tc_read_word, .words = unmet_rules},
 	{.name = "delay_seconds", .field = STEP_DELAY_SECONDS, .read = tc_read_number,
 	.max = TC_MAX_DELAY_MS / 1000},
+	{.name = "run_at", .field = STEP_RUN_AT, .read = tc_read_json},
 	{.name = signal_block, .nested = signal_keys},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
@@ -233,7 +236,6 @@ static const TcKey step_keys[] = {
 	{.name = "lifecycle", .read = tc_read_unsupported},
 	{.name = "map", .read = tc_read_unsupported},
 	{.name = "rate_limit", .read = tc_read_unsupported},
-	{.name = "run_at", .read = tc_read_unsupported},
 	{.name = "workflow", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
@@ -379,6 +381,7 @@ static void enter_step_name(TcReader *reader, const TcPath *path, const char *na
 static void fill_step(TcStep *step, const TcValue *values);
 static void check_root(TcReader *reader, const TcPath *path, const TcValue *values);
 static void check_condition(TcReader *reader, const TcPath *path, const TcValue *values);
+static void check_run_at(TcReader *reader, const TcPath *path, const TcValue *values);
 static void check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object,
 						 const TcValue *values);
 static void check_decision(TcReader *reader, const TcPath *path, const TcStep *step,
@@ -543,6 +546,7 @@ read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *
 	fill_step(step, values);
 	check_root(reader, path, values);
 	check_condition(reader, path, values);
+	check_run_at(reader, path, values);
 	check_signal(reader, path, object, values);
 	check_decision(reader, path, step, values);
 	check_sql(reader, path, values);
@@ -591,6 +595,7 @@ fill_step(TcStep *step, const TcValue *values)
 	step->condition = json_document(&values[STEP_WHEN]);
 	step->unmet_fails = tc_value_integer(&values[STEP_WHEN_UNMET], 0) == 1;
 	step->delay_seconds = tc_value_number(&values[STEP_DELAY_SECONDS], 0);
+	step->run_at = json_document(&values[STEP_RUN_AT]);
 	step->signal_name = values[STEP_SIGNAL_NAME].text;
 	step->signal_timeout = tc_value_number(&values[STEP_SIGNAL_TIMEOUT], -1);
 	step->on_timeout = tc_value_integer(&values[STEP_SIGNAL_ON_TIMEOUT], TC_ON_TIMEOUT_FAIL);
@@ -614,12 +619,22 @@ fault_at(TcReader *reader, const TcPath *path, const char *key, const char *what
 	tc_fault(reader, &here, "%s", what);
 }
 
+/* What paths may name. */
+static List *
+names_of_parents(const TcValue *values)
+{
+	List	   *parents = NIL;
+	ListCell   *cell;
+
+	foreach(cell, values[STEP_DEPENDS_ON].references)
+		parents = lappend(parents, unconstify(char *, ((TcReference *) lfirst(cell))->target->name));
+	return parents;
+}
+
 static void
 check_condition(TcReader *reader, const TcPath *path, const TcValue *values)
 {
 	TcPath		here = {.parent = path, .key = "when"};
-	List	   *parents = NIL;
-	ListCell   *cell;
 
 	if (values[STEP_WHEN].key == NULL)
 	{
@@ -627,9 +642,16 @@ check_condition(TcReader *reader, const TcPath *path, const TcValue *values)
 			fault_at(reader, path, "when_unmet", "needs a condition in when");
 		return;
 	}
-	foreach(cell, values[STEP_DEPENDS_ON].references)
-		parents = lappend(parents, unconstify(char *, ((TcReference *) lfirst(cell))->target->name));
-	tc_condition_check(&values[STEP_WHEN].json, tc_path_text(&here), parents, &reader->faults);
+	tc_condition_check(&values[STEP_WHEN].json, tc_path_text(&here), names_of_parents(values), &reader->faults);
+}
+
+static void
+check_run_at(TcReader *reader, const TcPath *path, const TcValue *values)
+{
+	TcPath		here = {.parent = path, .key = "run_at"};
+
+	if (values[STEP_RUN_AT].key != NULL)
+		tc_path_check(&values[STEP_RUN_AT].json, tc_path_text(&here), names_of_parents(values), &reader->faults);
 }
 
 /* No worker takes a step that waits for a signal: what is said about workers would be ignored. */
@@ -639,7 +661,7 @@ check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object, const
 	static const StepField of_workers[] = {
 		STEP_CALLABLE, STEP_METHOD, STEP_RESOLVER, STEP_INITIALIZATION, STEP_SQL, STEP_RETRYABLE,
 		STEP_MAX_ATTEMPTS, STEP_BACKOFF, STEP_BACKOFF_BASE_MS, STEP_MAX_BACKOFF_MS, STEP_JITTER,
-		STEP_TIMEOUT_SECONDS, STEP_RESULT_SCHEMA, STEP_DELAY_SECONDS
+		STEP_TIMEOUT_SECONDS, STEP_RESULT_SCHEMA, STEP_DELAY_SECONDS, STEP_RUN_AT
 	};
 	JsonbValue	ignored;
 
@@ -689,6 +711,8 @@ check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *templa
 			continue;
 		if (step->unmet_fails)
 			fault_at(reader, &path, "when_unmet", "\"fail\" is not supported in a template with on_failure \"fail_fast\"");
+		if (step->run_at != NULL)
+			fault_at(reader, &path, "run_at", "is not supported in a template with on_failure \"fail_fast\": a value that is no time fails the step");
 		if (step->signal_timeout >= 0 && step->on_timeout == TC_ON_TIMEOUT_FAIL)
 			fault_at(reader, &path, signal_block, "on_timeout \"fail\" is not supported in a template with on_failure \"fail_fast\"");
 	}

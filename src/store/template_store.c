@@ -104,7 +104,8 @@ static TcPlan plan_steps = {
 	"SELECT named_step_id, name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms, jitter,"
 	" coalesce(timeout_seconds, 0), on_failure, result_schema, step_type, trigger_rule,"
-	" condition, unmet_fails, delay_seconds, signal_name, coalesce(signal_timeout_seconds, -1), signal_on_timeout"
+	" condition, unmet_fails, delay_seconds, signal_name, coalesce(signal_timeout_seconds, -1), signal_on_timeout,"
+	" run_at"
 	" FROM tasker.named_steps WHERE named_task_id = $1 ORDER BY step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -210,28 +211,29 @@ static TcPlan plan_insert_steps = {
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
 	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth, result_schema,"
 	" step_type, trigger_rule, condition, unmet_fails, delay_seconds, signal_name, signal_timeout_seconds,"
-	" signal_on_timeout)"
+	" signal_on_timeout, run_at)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
 	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth, s.result_schema, s.step_type, s.trigger_rule,"
-	" s.condition, s.unmet_fails, s.delay_seconds, s.signal_name, nullif(s.signal_timeout, -1), s.signal_on_timeout"
+	" s.condition, s.unmet_fails, s.delay_seconds, s.signal_name, nullif(s.signal_timeout, -1), s.signal_on_timeout,"
+	" s.run_at"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
 	" $14::float8[], $15::int[], $16::text[], $17::int[], $18::jsonb[], $19::text[], $20::text[],"
-	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[]) WITH ORDINALITY"
+	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[], $27::jsonb[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
 	" jitter, timeout_seconds, on_failure, min_depth, result_schema, step_type, trigger_rule,"
-	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout, step_no)",
+	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout, run_at, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 26,
+	.nargs = 27,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
 	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID,
 	TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,
-	FLOAT8ARRAYOID, TEXTARRAYOID},
+	FLOAT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -446,6 +448,7 @@ load_step(TcStep *step, uint64 row)
 	if (!tc_timeout_rule_parse(tc_row_text(row, 25), &step->on_timeout))
 		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id,
 							   "The timeout rule is unknown.");
+	step->run_at = row_varlena_here(row, 26);
 }
 
 static void
@@ -699,6 +702,7 @@ DEFINE_STEP_COLUMN(conditions, const struct varlena *, step->condition, tc_array
 DEFINE_STEP_COLUMN(unmet_fails, bool, step->unmet_fails, tc_array_bool)
 DEFINE_STEP_COLUMN(delays, double, step->delay_seconds, array_float8)
 DEFINE_STEP_COLUMN(signal_names, const char *, step->signal_name, tc_array_text)
+DEFINE_STEP_COLUMN(run_ats, const struct varlena *, step->run_at, tc_array_jsonb)
 DEFINE_STEP_COLUMN(signal_timeouts, double, step->signal_timeout, array_float8)
 DEFINE_STEP_COLUMN(timeout_rules, const char *, tc_timeout_rule_name(step->on_timeout), tc_array_text)
 DEFINE_STEP_COLUMN(result_schemas, const struct varlena *, step->result_schema, tc_array_jsonb)
@@ -742,6 +746,7 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		signal_names(template),
 		signal_timeouts(template),
 		timeout_rules(template),
+		run_ats(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);
