@@ -56,8 +56,6 @@ module Bench
       plan.fetch("Shared Hit Blocks") + plan.fetch("Shared Read Blocks")
     end
 
-    private
-
     # User and system time of this session's process, where the server is on this machine.
     def cpu_seconds
       fields = File.read("/proc/#{connection.backend_pid}/stat").rpartition(")").last.split

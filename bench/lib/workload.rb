@@ -23,7 +23,7 @@ module Bench
       "ten" => (0..9).map { |i| [i.to_s, i < 2 ? [] : [(i - 1).to_s, (i - 2).to_s]] },
       "wide-1000" => [["first", []], *(1..1000).map { |i| ["w#{i}", ["first"]] },
                       ["last", (1..1000).map { |i| "w#{i}" }]],
-      "layers-1000" => (0..999).map { |i| [i.to_s, i < 4 ? [] : (0..3).map { |p| ((i / 4 - 1) * 4 + p).to_s }] }
+      **[100, 1000].to_h { |n| ["layers-#{n}", (0...n).map { |i| [i.to_s, i < 4 ? [] : (0..3).map { |p| ((i / 4 - 1) * 4 + p).to_s }] }] }
     }.freeze
 
     attr_reader :server, :shape

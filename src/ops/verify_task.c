@@ -174,7 +174,7 @@ static bool
 check_transitions(Findings *findings)
 {
 	TcTransition *transitions;
-	int			n = tc_view_transitions(findings->view->task.task_id, &transitions);
+	int			n = tc_view_transitions(&findings->view->task, &transitions);
 	TcTaskState state = TC_TASK_PENDING;
 
 	for (int i = 0; i < n; i++)

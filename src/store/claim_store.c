@@ -388,9 +388,7 @@ tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 
 /*
  * A step is completed or resolved once, so there is one result per parent; null
- * for one that failed and lets its children run.  Each slot has a statement that
- * names its members: one for all of them would be planned over every member, and
- * lock every member each time.
+ * for one that failed and lets its children run.
  */
 #define RESULTS_PLAN(slot) { \
 	.sql = \
@@ -410,10 +408,7 @@ tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, \
 }
 
-static TcPlan plans_read_results[TC_SLOT_COUNT] = {
-	RESULTS_PLAN("0"), RESULTS_PLAN("1"), RESULTS_PLAN("2"), RESULTS_PLAN("3"),
-	RESULTS_PLAN("4"), RESULTS_PLAN("5"), RESULTS_PLAN("6"), RESULTS_PLAN("7"),
-};
+static TcPlan plans_read_results[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(RESULTS_PLAN);
 
 static TcPlan plan_read_result = {
 	.sql =

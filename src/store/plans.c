@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "jit/jit.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/cost.h"
@@ -38,6 +39,18 @@ static get_relation_info_hook_type previous_relation_info = NULL;
 /* True while a statement of ours runs; the end of the (sub)transaction resets it after an error. */
 static bool plan_for_large_tables = false;
 
+/*
+ * The row whose columns were asked for last, taken apart: each column by itself
+ * would be looked for from the beginning of the row.  A new statement forgets it.
+ */
+static struct
+{
+	SPITupleTable *table;
+	uint64		row;
+	Datum		values[TC_PLAN_MAX_COLUMNS];
+	bool		nulls[TC_PLAN_MAX_COLUMNS];
+}			row_at_hand;
+
 static void
 plan_prepare(TcPlan *plan)
 {
@@ -62,6 +75,7 @@ tc_plan_run(TcPlan *plan, Datum *values, const char *nulls)
 
 	Assert(plan->nargs <= TC_PLAN_MAX_ARGS);
 
+	row_at_hand.table = NULL;
 	plan_for_large_tables = plan->kind != TC_REPORT;
 	if (plan->plan == NULL)
 		plan_prepare(plan);
@@ -170,7 +184,16 @@ tc_plans_reset(void)
 Datum
 tc_row_datum(uint64 row, int column, bool *isnull)
 {
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+	if (row_at_hand.table != SPI_tuptable || row_at_hand.row != row)
+	{
+		Assert(SPI_tuptable->tupdesc->natts <= TC_PLAN_MAX_COLUMNS);
+		heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, row_at_hand.values,
+						  row_at_hand.nulls);
+		row_at_hand.table = SPI_tuptable;
+		row_at_hand.row = row;
+	}
+	*isnull = row_at_hand.nulls[column - 1];
+	return row_at_hand.values[column - 1];
 }
 
 /* For columns that a statement of ours never returns as NULL. */

@@ -14,6 +14,7 @@
 #include "executor/spi.h"
 
 #define TC_PLAN_MAX_ARGS 32
+#define TC_PLAN_MAX_COLUMNS 64
 
 /*
  * How a statement reads.  TC_READ runs under the caller's snapshot, so that

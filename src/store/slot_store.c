@@ -282,15 +282,8 @@ tc_slot_is_unseen(int64 event_xact)
 	.expect = SPI_OK_UTILITY, \
 }
 
-static TcPlan plans_lock[TC_SLOT_COUNT] = {
-	LOCK_PLAN("0"), LOCK_PLAN("1"), LOCK_PLAN("2"), LOCK_PLAN("3"),
-	LOCK_PLAN("4"), LOCK_PLAN("5"), LOCK_PLAN("6"), LOCK_PLAN("7"),
-};
-
-static TcPlan plans_truncate[TC_SLOT_COUNT] = {
-	TRUNCATE_PLAN("0"), TRUNCATE_PLAN("1"), TRUNCATE_PLAN("2"), TRUNCATE_PLAN("3"),
-	TRUNCATE_PLAN("4"), TRUNCATE_PLAN("5"), TRUNCATE_PLAN("6"), TRUNCATE_PLAN("7"),
-};
+static TcPlan plans_lock[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(LOCK_PLAN);
+static TcPlan plans_truncate[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(TRUNCATE_PLAN);
 
 static TcPlan plan_free = {
 	.sql = "DELETE FROM tasker.history_slots WHERE slot = $1",

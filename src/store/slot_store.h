@@ -18,6 +18,14 @@
 #define TC_SLOT_OF(task_id, shard_key) \
 	"(SELECT s.slot FROM tasker.tasks s WHERE s.task_id = " task_id " AND s.shard_key = " shard_key ")"
 
+/*
+ * One statement for each slot: PLAN(slot) names the members, as in
+ * "tasker.step_attempts_" slot.  A statement on the parent table is planned over
+ * all members, and locks all of them each time.
+ */
+#define TC_FOR_EACH_SLOT(PLAN) \
+	{PLAN("0"), PLAN("1"), PLAN("2"), PLAN("3"), PLAN("4"), PLAN("5"), PLAN("6"), PLAN("7")}
+
 /* Where new tasks and events of one's own go. */
 extern int16 tc_slot_current(void);
 

@@ -82,28 +82,30 @@ read_queue(TcTaskView *view, StepRange range)
 }
 
 /* Attempts and moves in the order in which they happened to each step. */
-static TcPlan plan_history = {
-	.sql =
-	"SELECT h.step_no, h.kind, h.attempt_no, h.attempt, h.outcome, h.to_state, h.claimed_at,"
-	" h.finished_at, h.backoff_request_seconds, h.consistent FROM ("
-	" SELECT a.step_no, 'a'::\"char\" AS kind, a.attempt_no, 0::bigint AS move_id, a.attempt, a.outcome,"
-	"  a.to_state, a.claimed_at, a.finished_at, a.backoff_request_seconds,"
-	"  (a.outcome = 'completed') = (a.to_state = 'complete')"
-	"   AND (a.outcome = 'completed') = (a.results IS NOT NULL) AS consistent"
-	" FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.shard_key = $2 AND a.slot = $5"
-	"  AND a.step_no BETWEEN $3 AND $4"
-	" UNION ALL"
-	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state,"
-	"  CASE WHEN m.worker_id IS NOT NULL THEN m.claimed_at END,"
-	"  m.moved_at, NULL, true"
-	" FROM tasker.step_moves m WHERE m.task_id = $1 AND m.shard_key = $2 AND m.slot = $5"
-	"  AND m.step_no BETWEEN $3 AND $4) h"
-	" ORDER BY h.step_no, h.attempt_no, h.move_id",
-	.kind = TC_READ,
-	.expect = SPI_OK_SELECT,
-	.nargs = 5,
-	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, INT2OID},
-};
+#define HISTORY_PLAN(slot) { \
+	.sql = \
+	"SELECT h.step_no, h.kind, h.attempt_no, h.attempt, h.outcome, h.to_state, h.claimed_at," \
+	" h.finished_at, h.backoff_request_seconds, h.consistent FROM (" \
+	" SELECT a.step_no, 'a'::\"char\" AS kind, a.attempt_no, 0::bigint AS move_id, a.attempt, a.outcome," \
+	"  a.to_state, a.claimed_at, a.finished_at, a.backoff_request_seconds," \
+	"  (a.outcome = 'completed') = (a.to_state = 'complete')" \
+	"   AND (a.outcome = 'completed') = (a.results IS NOT NULL) AS consistent" \
+	" FROM tasker.step_attempts_" slot " a WHERE a.task_id = $1 AND a.shard_key = $2" \
+	"  AND a.step_no BETWEEN $3 AND $4" \
+	" UNION ALL" \
+	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state," \
+	"  CASE WHEN m.worker_id IS NOT NULL THEN m.claimed_at END," \
+	"  m.moved_at, NULL, true" \
+	" FROM tasker.step_moves_" slot " m WHERE m.task_id = $1 AND m.shard_key = $2" \
+	"  AND m.step_no BETWEEN $3 AND $4) h" \
+	" ORDER BY h.step_no, h.attempt_no, h.move_id", \
+	.kind = TC_READ, \
+	.expect = SPI_OK_SELECT, \
+	.nargs = 4, \
+	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID}, \
+}
+
+static TcPlan plans_history[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(HISTORY_PLAN);
 
 static void
 read_attempt(uint64 row, TcStepView *step)
@@ -154,12 +156,11 @@ read_event(uint64 row, TcStepView *step)
 static void
 read_history(TcTaskView *view, StepRange range)
 {
-	Datum		values[5];
+	Datum		values[4];
 	uint64		count;
 
 	bind_range(values, view->task.task_id, range);
-	values[4] = Int16GetDatum(view->task.slot);
-	count = tc_plan_run(&plan_history, values, NULL);
+	count = tc_plan_run(&plans_history[view->task.slot], values, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
 		int32		step_no = tc_row_int32(i, 1);
@@ -199,19 +200,21 @@ derive_states(TcTaskView *view)
 }
 
 /* What decisions decided: a step that was not taken knows it from nowhere else. */
-static TcPlan plan_decisions = {
-	.sql =
-	"SELECT d.step_no, coalesce("
-	"  (SELECT a.results FROM tasker.step_attempts a WHERE a.task_id = $1 AND a.step_no = d.step_no"
-	"   AND a.shard_key = $2 AND a.slot = " TC_SLOT_OF("$1", "$2") " AND a.outcome = 'completed' LIMIT 1),"
-	"  (SELECT m.results FROM tasker.step_moves m WHERE m.task_id = $1 AND m.step_no = d.step_no"
-	"   AND m.shard_key = $2 AND m.slot = " TC_SLOT_OF("$1", "$2") " AND m.to_state = 'resolved_manually' LIMIT 1))"
-	" FROM unnest($3::int[]) AS d(step_no)",
-	.kind = TC_READ,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT8OID, INT4OID, INT4ARRAYOID},
-};
+#define DECISIONS_PLAN(slot) { \
+	.sql = \
+	"SELECT d.step_no, coalesce(" \
+	"  (SELECT a.results FROM tasker.step_attempts_" slot " a WHERE a.task_id = $1 AND a.step_no = d.step_no" \
+	"   AND a.shard_key = $2 AND a.outcome = 'completed' LIMIT 1)," \
+	"  (SELECT m.results FROM tasker.step_moves_" slot " m WHERE m.task_id = $1 AND m.step_no = d.step_no" \
+	"   AND m.shard_key = $2 AND m.to_state = 'resolved_manually' LIMIT 1))" \
+	" FROM unnest($3::int[]) AS d(step_no)", \
+	.kind = TC_READ, \
+	.expect = SPI_OK_SELECT, \
+	.nargs = 3, \
+	.argtypes = {INT8OID, INT4OID, INT4ARRAYOID}, \
+}
+
+static TcPlan plans_decisions[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(DECISIONS_PLAN);
 
 static void
 read_decisions(TcTaskView *view)
@@ -232,7 +235,7 @@ read_decisions(TcTaskView *view)
 	values[0] = Int64GetDatum(view->task.task_id);
 	values[1] = Int32GetDatum(tc_shard_key(view->task.task_id));
 	values[2] = tc_array_int32(made, n);
-	count = tc_plan_run(&plan_decisions, values, NULL);
+	count = tc_plan_run(&plans_decisions[view->task.slot], values, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
 		int32		node = tc_row_int32(i, 1) - 1;
@@ -359,28 +362,30 @@ tc_view_next_retry_at(const TcStepView *step)
 	return TC_NO_TIME;
 }
 
-static TcPlan plan_transitions = {
-	.sql =
-	"SELECT t.from_state, t.to_state, coalesce(t.metadata ? 'stale', false) FROM tasker.task_transitions t"
-	" WHERE t.task_id = $1 AND t.shard_key = $2 AND t.slot = " TC_SLOT_OF("$1", "$2") " ORDER BY t.transition_id",
-	.kind = TC_READ,
-	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {INT8OID, INT4OID},
-};
+#define TRANSITIONS_PLAN(slot) { \
+	.sql = \
+	"SELECT t.from_state, t.to_state, coalesce(t.metadata ? 'stale', false) FROM tasker.task_transitions_" slot " t" \
+	" WHERE t.task_id = $1 AND t.shard_key = $2 ORDER BY t.transition_id", \
+	.kind = TC_READ, \
+	.expect = SPI_OK_SELECT, \
+	.nargs = 2, \
+	.argtypes = {INT8OID, INT4OID}, \
+}
+
+static TcPlan plans_transitions[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(TRANSITIONS_PLAN);
 
 int
-tc_view_transitions(int64 task_id, TcTransition **transitions)
+tc_view_transitions(const TcTaskRow *task, TcTransition **transitions)
 {
-	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
-	int			count = (int) tc_plan_run(&plan_transitions, values, NULL);
+	Datum		values[2] = {Int64GetDatum(task->task_id), Int32GetDatum(tc_shard_key(task->task_id))};
+	int			count = (int) tc_plan_run(&plans_transitions[task->slot], values, NULL);
 
 	*transitions = palloc(sizeof(TcTransition) * Max(count, 1));
 	for (int i = 0; i < count; i++)
 	{
 		if (!tc_task_state_parse(tc_row_text(i, 1), &(*transitions)[i].from) ||
 			!tc_task_state_parse(tc_row_text(i, 2), &(*transitions)[i].to))
-			elog(ERROR, "unknown task state in the history of task " INT64_FORMAT, task_id);
+			elog(ERROR, "unknown task state in the history of task " INT64_FORMAT, task->task_id);
 		(*transitions)[i].stale = tc_row_bool(i, 3);
 	}
 	return count;

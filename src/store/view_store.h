@@ -93,7 +93,7 @@ typedef struct TcTransition
 	bool		stale;			/* a deadline ended the task, not a step of it */
 } TcTransition;
 
-extern int	tc_view_transitions(int64 task_id, TcTransition **transitions);
+extern int	tc_view_transitions(const TcTaskRow *task, TcTransition **transitions);
 
 /* Rows of the task that are in another slot than its own, where nothing finds them. */
 extern int64 tc_view_rows_elsewhere(const TcTaskRow *task);
