@@ -78,6 +78,13 @@ bind_keys(Datum *values, const KeyColumns *columns, int start, int end)
 #define MANY(many, one) many
 #define ONE(many, one) one
 
+/*
+ * Where there are many columns of fixed length, unnest() would take longer than
+ * all the rest: it stores each column, row by row, before it puts rows together.
+ */
+#define POSITIONS(array) "(SELECT generate_series(1, cardinality(" array ")) AS n) p"
+#define AT(array) "(" array ")[p.n]"
+
 /* As bind_keys() for a statement of a single row. */
 static void
 bind_key(Datum *values, TcStepKey key)
@@ -338,9 +345,9 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 	" SELECT i.task_id, i.step_no, $1, i.slot, i.lane_id, i.phase, false," \
 	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no," \
 	" CASE WHEN i.phase = 's' THEN $12 END" \
-	" FROM " I("unnest($2::bigint[], $3::int[], $4::int[], $5::timestamptz[], $6::int[], $7::int[], $8::int[]," \
-			   "  $9::int[], $10::int[], $11::\"char\"[], $13::int2[])", \
-			   "(SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13)") \
+	" FROM (SELECT " I(AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$6") "," AT("$7") "," \
+					   AT("$8") "," AT("$9") "," AT("$10") "," AT("$11") "," AT("$13") " FROM " POSITIONS("$2"), \
+					   "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13") ")" \
 	"  AS i(task_id, step_no, lane_id, visible_at, remaining, satisfied, attempts, max_attempts, attempt_no," \
 	"   phase, slot)"
 
@@ -842,7 +849,7 @@ static TcPlan plan_claim = {
 	"UPDATE tasker.step_queue q SET phase = 'c', waits_for_retry = false, visible_at = i.lease_until,"
 	" claim_token = i.token, claimed_at = $6, worker_id = $7,"
 	" attempts = i.attempts, attempt_no = i.attempt_no"
-	" FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::timestamptz[], $8::int[], $9::int[])"
+	" FROM (SELECT " AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$8") "," AT("$9") " FROM " POSITIONS("$2") ")"
 	"  AS i(task_id, step_no, token, lease_until, attempts, attempt_no)"
 	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
 	.kind = TC_WRITE,
