@@ -156,6 +156,16 @@ SELECT * FROM sql_steps.definer();
 SELECT * FROM tasker.run_sql_steps(-1);
 SELECT * FROM tasker.run_sql_steps(10001);
 \set VERBOSITY default
+-- a superuser runs nothing that others could change
+SELECT * FROM tasker.register_task_template('{"name": "high", "namespace": "sql", "steps": [{"name": "s", "handler": {"sql": "sql_steps.total"}}]}');
+CREATE FUNCTION sql_steps.high(task jsonb, step jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT to_jsonb(current_user = session_user) $$;
+SELECT created FROM tasker.register_task_template('{"name": "high", "namespace": "sql", "steps": [{"name": "s", "handler": {"sql": "sql_steps.high"}, "retry": {"max_attempts": 1}}]}');
+SELECT task_id AS h FROM tasker.create_task('high', namespace => 'sql') \gset
+SELECT detail LIKE '%run_sql_steps()%this database has no background worker' AS explained FROM tasker.explain_step(:h * 1000000 + 1) WHERE reason = 'no_live_worker';
+SELECT status FROM tasker.run_sql_steps(namespaces => '{sql}');
+ALTER FUNCTION sql_steps.high OWNER TO regress_tasker_author;
+SELECT task_id AS h FROM tasker.create_task('high', namespace => 'sql') \gset
+SELECT status, error ->> 'sqlstate' AS sqlstate, error ->> 'message' AS message FROM tasker.run_sql_steps(namespaces => '{sql}');
 -- seen by what looks after all steps
 SELECT reason FROM tasker.explain_step(:t * 1000000 + 1);
 SELECT tasker.cancel_task(:t);

@@ -21,12 +21,23 @@
 	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
 #define tc_may_use_schema(schema, role) \
 	(object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK)
+#define tc_may_connect(database, role) \
+	(object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) == ACLCHECK_OK)
 #else
 #define tc_owns_database(database, role) pg_database_ownercheck(database, role)
 #define tc_may_execute(function, role) \
 	(pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
 #define tc_may_use_schema(schema, role) \
 	(pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK)
+#define tc_may_connect(database, role) \
+	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
+#endif
+
+/* 16 tells apart what membership in a role allows */
+#if PG_VERSION_NUM >= 160000
+#define tc_may_set_role(member, role) member_can_set_role(member, role)
+#else
+#define tc_may_set_role(member, role) is_member_of_role(member, role)
 #endif
 
 /* 18 names the module and its version in the magic block */

@@ -27,6 +27,9 @@ char	   *tc_guc_databases = "";
 char	   *tc_guc_worker_role = "";
 int			tc_guc_maintenance_interval = 10000;
 int			tc_guc_notify_interval = 10;
+int			tc_guc_max_sql_workers = 2;
+int			tc_guc_max_sql_workers_per_role = 1;
+int			tc_guc_sql_step_timeout = 300;
 
 static const struct config_enum_entry notify_levels[] = {
 	{"off", TC_NOTIFY_OFF, false},
@@ -130,6 +133,26 @@ define_worker_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
+static void
+define_sql_worker_settings(void)
+{
+	DefineCustomIntVariable("tasker_core.max_sql_workers",
+							"The most processes that run SQL steps in a database at a time; 0 is none.",
+							"Each is a session of the role that registered the steps, started when some are due, and takes one of max_worker_processes.",
+							&tc_guc_max_sql_workers, 2, 0, TC_MAX_SQL_WORKERS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_sql_workers_per_role",
+							"The most of them that run steps of one role.",
+							NULL,
+							&tc_guc_max_sql_workers_per_role, 1, 1, TC_MAX_SQL_WORKERS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.sql_step_timeout",
+							"How long a SQL step without timeout_seconds may take in such a process.",
+							NULL,
+							&tc_guc_sql_step_timeout, 300, 1, 86400,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
 void
 tc_guc_init(void)
 {
@@ -166,5 +189,6 @@ tc_guc_init(void)
 							&tc_guc_shard_count, 1, 1, 1024,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	define_worker_settings();
+	define_sql_worker_settings();
 	MarkGUCPrefixReserved("tasker_core");
 }

@@ -29,11 +29,17 @@ extern int	tc_guc_shard_count; /* read by the install script alone */
 /* How many databases can have a background worker. */
 #define TC_MAX_DATABASES 32
 
+/* How many SQL workers a database can have. */
+#define TC_MAX_SQL_WORKERS 32
+
 /* of the background worker */
 extern char *tc_guc_databases;
 extern char *tc_guc_worker_role;
 extern int	tc_guc_maintenance_interval;	/* ms */
 extern int	tc_guc_notify_interval; /* ms */
+extern int	tc_guc_max_sql_workers;
+extern int	tc_guc_max_sql_workers_per_role;
+extern int	tc_guc_sql_step_timeout;	/* s */
 
 extern void tc_guc_init(void);
 

@@ -60,14 +60,15 @@ random_token(void)
 
 /* The lease a worker asked for, and no longer than the step may take. */
 static TimestampTz
-lease_end(double lease_seconds, const TcStep *step)
+lease_end(const TcClaimRequest *request, const TcStep *step)
 {
-	TimestampTz now = tc_session_now();
-	TimestampTz lease = now + (TimestampTz) (lease_seconds * USECS_PER_SEC);
+	double		seconds = request->lease_seconds;
 
-	if (step->timeout_seconds == 0)
-		return lease;
-	return Min(lease, now + step->timeout_seconds * USECS_PER_SEC);
+	if (step->timeout_seconds > 0 && request->grace_seconds > 0)
+		seconds = step->timeout_seconds + request->grace_seconds;
+	else if (step->timeout_seconds > 0)
+		seconds = Min(seconds, step->timeout_seconds);
+	return tc_session_now() + (TimestampTz) (seconds * USECS_PER_SEC);
 }
 
 /* ---- tasks that a claim starts ------------------------------------------- */
@@ -186,7 +187,7 @@ take(Batch *batch, TcQueueRow *rows, int n, TcClaimTask *tasks, int ntasks)
 		claim->lane = tc_lane_get(rows[i].lane_id);
 		claim->step = &tc_template_get(claim->lane->named_task_id)->steps[rows[i].key.step_no - 1];
 		claim->claim_token = tokens[i] = random_token();
-		claim->lease_until = lease_until[i] = lease_end(batch->request->lease_seconds, claim->step);
+		claim->lease_until = lease_until[i] = lease_end(batch->request, claim->step);
 		claim->task_context = task->context;
 		claim->correlation_id = task->correlation_id;
 		claim->priority = tc_priority_of_step(task->priority, claim->step->priority);

@@ -19,9 +19,12 @@
 #include "compat.h"
 #include "domain/priority.h"
 #include "domain/states.h"
+#include "events/board.h"
+#include "guc.h"
 #include "ops/graph.h"
 #include "store/explain_store.h"
 #include "store/pause_store.h"
+#include "store/sql_role.h"
 #include "store/worker_store.h"
 
 #define WORKER_ALIVE (60 * USECS_PER_SEC)	/* last seen within that time */
@@ -426,6 +429,35 @@ serves(const TcWorkerRow *worker, const TcLane *lane, int32 shard_key)
 	return false;
 }
 
+/* Why no process of the background worker takes the SQL steps of a role; NULL = one will. */
+static const char *
+sql_worker_obstacle(const char *role)
+{
+	Oid			oid;
+	TcSqlObstacle obstacle = tc_sql_role_obstacle(role, &oid);
+
+	if (obstacle == TC_SQL_NO_ROLE)
+		return "the role does not exist (any more, or by this name)";
+	if (!tc_board_is_open())
+		return "this database has no background worker";
+	if (tc_guc_max_sql_workers == 0)
+		return "tasker_core.max_sql_workers is 0";
+	if (obstacle != TC_SQL_NO_OBSTACLE)
+		return psprintf("the background worker does not run them, since the role %s",
+						tc_sql_obstacle_text(obstacle));
+	return NULL;
+}
+
+static void
+explain_sql_workers(Explanation *e, const char *role)
+{
+	const char *obstacle = sql_worker_obstacle(role);
+
+	if (obstacle != NULL)
+		because(e, "no_live_worker", "it is a SQL step of role \"%s\", whose sessions have called"
+				" run_sql_steps() not once in the last minute; %s", role, obstacle);
+}
+
 static void
 explain_workers(Explanation *e, const TcLane *lane)
 {
@@ -436,6 +468,11 @@ explain_workers(Explanation *e, const TcLane *lane)
 	{
 		if (serves(&workers[i], lane, tc_shard_key(e->key.task_id)))
 			return;
+	}
+	if (tc_queue_is_sql(lane->queue))
+	{
+		explain_sql_workers(e, lane->queue + strlen(TC_SQL_QUEUE));
+		return;
 	}
 	because(e, "no_live_worker", "no worker that claims template \"%s\" of namespace \"%s\" from queue \"%s\""
 			" was seen in the last minute; %d others were", lane->task_name, lane->namespace_name,

@@ -20,24 +20,15 @@
 #include "store/attempt.h"
 #include "store/session.h"
 #include "store/sql_function.h"
+#include "store/sql_role.h"
 
 /* Nobody else can take a step that our own transaction has claimed. */
 #define LEASE_SECONDS 3600.0
 
-#define TIMEOUT_SQLSTATE "57014"
+/* So that a function is ended for its timeout before its lease is over. */
+#define GRACE_SECONDS 10.0
 
-/* One step in hand. */
-typedef struct Claimed
-{
-	FunctionCallInfo call;		/* NULL = nobody asked */
-	TcStepKey	key;
-	int64		claim_token;
-	char	   *function_name;
-	int			timeout_seconds;
-	struct varlena *task;
-	struct varlena *step;
-	bool		timed_out;
-} Claimed;
+#define TIMEOUT_SQLSTATE "57014"
 
 /* ---- whose they are ------------------------------------------------------ */
 
@@ -109,13 +100,13 @@ begin(FunctionCallInfo call)
 	if (call != NULL)
 		tc_session_begin(call);
 	else
-		tc_session_begin_unasked();
+		tc_session_begin_as_call(TC_RUN_SQL_STEPS);
 }
 
 /* ---- one step ------------------------------------------------------------ */
 
 static void
-take_along(const TcClaim *claim, Claimed *claimed)
+take_along(const TcClaim *claim, TcSqlStep *step)
 {
 	TcSqlArguments arguments = {
 		.task_id = claim->row.key.task_id,
@@ -131,48 +122,44 @@ take_along(const TcClaim *claim, Claimed *claimed)
 		.checkpoint = claim->row.checkpoint,
 	};
 
-	claimed->key = claim->row.key;
-	claimed->claim_token = claim->claim_token;
-	claimed->timeout_seconds = claim->step->timeout_seconds;
-	claimed->function_name = MemoryContextStrdup(tc_session_caller_context(), claim->step->handler_class);
-	tc_sql_arguments(&arguments, &claimed->task, &claimed->step);
+	step->key = claim->row.key;
+	step->claim_token = claim->claim_token;
+	step->timeout_seconds = claim->step->timeout_seconds;
+	step->function_name = MemoryContextStrdup(tc_session_caller_context(), claim->step->handler_class);
+	tc_sql_arguments(&arguments, &step->task, &step->step);
 }
 
+/* What to ask for is known once the bracket is open. */
 static bool
-claim_one(char **namespaces, int nnamespaces, Claimed *claimed)
+claim_one(TcClaimRequest *request, TcSqlStep *step)
 {
 	char	   *queue = queue_of(GetUserId());
-	TcClaimRequest request = {
-		.worker_id = queue,
-		.max_steps = 1,
-		.lease_seconds = LEASE_SECONDS,
-		.filter = {
-			.namespaces = namespaces, .nnamespaces = nnamespaces,
-			.queues = &queue, .nqueues = 1,
-		},
-	};
 	TcClaim    *claims;
 	int			n;
 
-	begin(claimed->call);
-	n = tc_claim_steps(&request, &claims);
+	request->worker_id = queue;
+	request->max_steps = 1;
+	request->filter.queues = &queue;
+	request->filter.nqueues = 1;
+	begin(step->call);
+	n = tc_claim_steps(request, &claims);
 	if (n > 0)
-		take_along(&claims[0], claimed);
+		take_along(&claims[0], step);
 	tc_session_end();
 	return n > 0;
 }
 
 static void
-complete(const Claimed *claimed, const struct varlena *results)
+complete(const TcSqlStep *step, const struct varlena *results)
 {
 	TcCompletion completion = {
-		.key = claimed->key,
-		.claim_token = claimed->claim_token,
+		.key = step->key,
+		.claim_token = step->claim_token,
 		.results = results,
 	};
-	int64		step_id = tc_step_id(claimed->key.task_id, claimed->key.step_no);
+	int64		step_id = tc_step_id(step->key.task_id, step->key.step_no);
 
-	begin(claimed->call);
+	begin(step->call);
 	tc_complete_steps(&completion, 1);
 	if (completion.status == TC_INVALID_RESULT)
 		tc_raise_invalid_results(step_id, completion.invalid);
@@ -182,38 +169,36 @@ complete(const Claimed *claimed, const struct varlena *results)
 }
 
 /* EXECUTE is looked at again each time: it may have been revoked. */
-static bool
-call_and_complete(void *arg)
+void
+tc_sql_step_run(TcSqlStep *step)
 {
-	Claimed    *claimed = arg;
 	const char *complaint;
-	Oid			function = tc_sql_function_find(claimed->function_name, GetUserId(), &complaint);
+	Oid			function = tc_sql_function_find(step->function_name, GetUserId(), &complaint);
 
 	if (!OidIsValid(function))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function %s %s", claimed->function_name, complaint),
+				 errmsg("function %s %s", step->function_name, complaint),
 				 errdetail("The step runs as \"%s\", which registered its template.",
 						   GetUserNameFromId(GetUserId(), false)),
 				 errhint("Create the function again, or grant EXECUTE on it and USAGE on its schema.")));
-	complete(claimed, tc_sql_function_call(function, claimed->task, claimed->step,
-										   claimed->timeout_seconds, &claimed->timed_out));
-	return true;
+	complete(step, tc_sql_function_call(function, step->task, step->step,
+										step->timeout_seconds, &step->timed_out));
 }
 
 static void
-fail(const Claimed *claimed, const ErrorData *error, TcSqlStepRun *run)
+fail(const TcSqlStep *step, const ErrorData *error, TcSqlStepRun *run)
 {
 	TcFailRequest request = {
-		.key = claimed->key,
-		.claim_token = claimed->claim_token,
+		.key = step->key,
+		.claim_token = step->claim_token,
 		.retryable = true,
 		.retry_after = -1,
 	};
 	TcFailResult result;
 
-	begin(claimed->call);
-	run->error = tc_sql_error(claimed->timed_out ? TIMEOUT_SQLSTATE : unpack_sql_state(error->sqlerrcode),
+	begin(step->call);
+	run->error = tc_sql_error(step->timed_out ? TIMEOUT_SQLSTATE : unpack_sql_state(error->sqlerrcode),
 							  error);
 	request.error = run->error;
 	tc_fail_step(&request, &result);
@@ -221,20 +206,57 @@ fail(const Claimed *claimed, const ErrorData *error, TcSqlStepRun *run)
 	run->status = tc_step_state_name(result.step_state);
 }
 
+/* ---- in the transaction of a caller --------------------------------------- */
+
+static bool
+run_in_attempt(void *arg)
+{
+	tc_sql_step_run(arg);
+	return true;
+}
+
 bool
 tc_run_sql_step(FunctionCallInfo call, char **namespaces, int nnamespaces, TcSqlStepRun *run)
 {
-	Claimed		claimed;
+	TcClaimRequest request = {
+		.lease_seconds = LEASE_SECONDS,
+		.filter = {.namespaces = namespaces, .nnamespaces = nnamespaces},
+	};
+	TcSqlStep	step = {.call = call};
 	ErrorData  *error;
 
-	memset(&claimed, 0, sizeof(claimed));
-	claimed.call = call;
-	if (!claim_one(namespaces, nnamespaces, &claimed))
+	if (!claim_one(&request, &step))
 		return false;
-	run->workflow_step_id = tc_step_id(claimed.key.task_id, claimed.key.step_no);
+	run->workflow_step_id = tc_step_id(step.key.task_id, step.key.step_no);
 	run->status = "completed";
 	run->error = NULL;
-	if (!tc_attempt_or_error(call_and_complete, &claimed, TC_WAIT_AS_LONG_AS_IT_TAKES, &error))
-		fail(&claimed, error, run);
+	if (!tc_attempt_or_error(run_in_attempt, &step, TC_WAIT_AS_LONG_AS_IT_TAKES, &error))
+		fail(&step, error, run);
 	return true;
+}
+
+/* ---- in transactions of its own ------------------------------------------- */
+
+bool
+tc_sql_step_claim(TcSqlStep *step, int default_timeout_seconds)
+{
+	TcClaimRequest request = {
+		.lease_seconds = default_timeout_seconds + GRACE_SECONDS,
+		.grace_seconds = GRACE_SECONDS,
+	};
+
+	memset(step, 0, sizeof(*step));
+	if (!claim_one(&request, step))
+		return false;
+	if (step->timeout_seconds == 0)
+		step->timeout_seconds = default_timeout_seconds;
+	return true;
+}
+
+void
+tc_sql_step_fail(const TcSqlStep *step, const ErrorData *error)
+{
+	TcSqlStepRun run;
+
+	fail(step, error, &run);
 }

@@ -19,6 +19,8 @@ typedef struct TcClaimRequest
 	const char *worker_id;
 	int			max_steps;
 	double		lease_seconds;
+	double		grace_seconds;	/* 0 = no lease is longer than its step's timeout; else the lease is that and these:
+								 * the claimer sees to the timeout */
 	int64		task_id;		/* 0 = any */
 	TcLaneFilter filter;
 	const int32 *shard_keys;	/* NULL = all */

@@ -294,11 +294,10 @@ check_subject(FunctionCallInfo fcinfo, TcNamespaceRule rule)
 		tc_raise_step_not_found(id);
 }
 
-void
-tc_access_check(FunctionCallInfo fcinfo, Oid caller, Oid owner)
+/* Raises where the caller may do it nowhere; else the bracket's scope says where. */
+static void
+check_entry(const TcFunctionAccess *entry, Oid function, Oid caller, Oid owner)
 {
-	Oid			function = fcinfo != NULL && fcinfo->flinfo != NULL ? fcinfo->flinfo->fn_oid : InvalidOid;
-	const TcFunctionAccess *entry = OidIsValid(function) ? entry_of(function) : NULL;
 	TcScope    *scope = tc_session_scope();
 
 	scope->rights = rights_of(caller, owner);
@@ -312,7 +311,32 @@ tc_access_check(FunctionCallInfo fcinfo, Oid caller, Oid owner)
 		raise_no_access(caller, entry);
 	if (entry->rule == TC_NAMESPACES_ALL)
 		tc_scope_require_all("Ask an admin of tasker_core for a grant without namespaces.");
-	check_subject(fcinfo, entry->rule);
+}
+
+void
+tc_access_check(FunctionCallInfo fcinfo, Oid caller, Oid owner)
+{
+	Oid			function = fcinfo != NULL && fcinfo->flinfo != NULL ? fcinfo->flinfo->fn_oid : InvalidOid;
+	const TcFunctionAccess *entry = OidIsValid(function) ? entry_of(function) : NULL;
+
+	check_entry(entry, function, caller, owner);
+	if (tc_session_scope()->limited)
+		check_subject(fcinfo, entry->rule);
+}
+
+void
+tc_access_check_named(const char *function_name, Oid caller, Oid owner)
+{
+	check_entry(tc_access_of_function(function_name), InvalidOid, caller, owner);
+}
+
+bool
+tc_access_may_call(Oid role, const char *function_name)
+{
+	const TcRights *rights = rights_of(role, tc_session_owner());
+	TcAccessSet accesses = tc_access_of_function(function_name)->accesses;
+
+	return (rights->everywhere & accesses) != 0 || has_any(rights, accesses);
 }
 
 /* ---- questions of functions ---------------------------------------------- */

@@ -39,6 +39,12 @@ extern void tc_access_init(void);
  */
 extern void tc_access_check(FunctionCallInfo fcinfo, Oid caller, Oid owner);
 
+/* The same for a function that nobody called, one that takes no task or step first. */
+extern void tc_access_check_named(const char *function_name, Oid caller, Oid owner);
+
+/* Would a role pass, in one namespace at least? */
+extern bool tc_access_may_call(Oid role, const char *function_name);
+
 /* ---- for TC_NAMESPACES_BY_FUNCTION, inside the bracket ------------------- */
 
 extern bool tc_scope_is_limited(void);

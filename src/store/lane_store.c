@@ -265,6 +265,19 @@ tc_lane_matches(const TcLane *lane, const TcLaneFilter *filter)
 	return false;
 }
 
+bool
+tc_lanes_have_sql(void)
+{
+	LaneCache  *all = current_cache();
+
+	for (int i = 0; i < all->n; i++)
+	{
+		if (tc_queue_is_sql(all->lanes[i].queue))
+			return true;
+	}
+	return false;
+}
+
 int
 tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes)
 {

@@ -48,6 +48,9 @@ extern int32 tc_lane_for(int32 named_task_id, const char *queue,
 /* Would a worker with this filter take steps of the lane? */
 extern bool tc_lane_matches(const TcLane *lane, const TcLaneFilter *filter);
 
+/* Is there a lane of SQL steps, of any role? */
+extern bool tc_lanes_have_sql(void);
+
 /*
  * The lanes that match, are not paused, and that the caller may see, highest priority first.  Pointers stay valid until the
  * bracket ends.

@@ -283,6 +283,13 @@ tc_session_begin(FunctionCallInfo fcinfo)
 }
 
 void
+tc_session_begin_as_call(const char *function_name)
+{
+	tc_session_begin_unasked();
+	tc_access_check_named(function_name, session.caller, tables_owner);
+}
+
+void
 tc_session_end(void)
 {
 	if (session.guc_level != 0)
@@ -333,6 +340,12 @@ TcScope *
 tc_session_scope(void)
 {
 	return &session.scope;
+}
+
+Oid
+tc_session_owner(void)
+{
+	return tables_owner;
 }
 
 Oid

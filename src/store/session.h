@@ -27,6 +27,9 @@ extern void tc_session_end(void);
 /* For the background worker, whose work nobody asked for: all of it is allowed. */
 extern void tc_session_begin_unasked(void);
 
+/* For what the background worker does as a role: refused as that role's call of the function would be. */
+extern void tc_session_begin_as_call(const char *function_name);
+
 /* What the caller may touch; filled by tc_access_check(). */
 extern TcScope *tc_session_scope(void);
 
@@ -42,6 +45,9 @@ extern MemoryContext tc_session_outermost_context(void);
 /* The role that logged in, and the one it acts as (NULL when it is the same). */
 extern const char *tc_session_role(void);
 extern const char *tc_session_acting_role(void);
+
+/* Whose the tables are. */
+extern Oid	tc_session_owner(void);
 
 /* The one whose rights count. */
 extern Oid	tc_session_caller(void);

@@ -43,6 +43,8 @@ complaint_about(Oid function, Oid role)
 		complaint = "does not return jsonb";
 	else if (!tc_may_execute(function, role))
 		complaint = "may not be executed by this role";
+	else if (superuser_arg(role) && !superuser_arg(proc->proowner))
+		complaint = "belongs to a role that is no superuser, as which it would run";
 	ReleaseSysCache(tuple);
 	return complaint;
 }

@@ -7,7 +7,7 @@
  * tasker_core.maintenance_interval.  Each is a short transaction; an error is
  * logged and the work is taken up again after a pause, while sessions notify by
  * themselves.  Its session is authorised from the start as a role that needs no
- * rights but to connect.
+ * rights but to connect.  It starts the processes that run SQL steps, too.
  */
 #include "postgres.h"
 
@@ -36,6 +36,8 @@
 #include "events/events.h"
 #include "guc.h"
 #include "ops/operations.h"
+#include "store/lane_store.h"
+#include "worker/sql_workers.h"
 #include "worker/worker.h"
 
 #define EXTENSION_NAME "tasker_core"
@@ -57,6 +59,9 @@ typedef struct Agenda
 	TimestampTz next_round;
 	TimestampTz next_prompt;	/* not before, whatever is due */
 	TimestampTz next_send;		/* the same for notices */
+	TimestampTz next_attend;	/* the same for SQL steps that are due */
+	TimestampTz attend_again;	/* when one that is due may be run */
+	bool		attend;			/* some may have become due */
 	TimestampTz resume_at;		/* after an error */
 	int			pause_ms;		/* 0 = the last thing went well */
 } Agenda;
@@ -71,6 +76,7 @@ static MemoryContext notices_context;
 static void
 leave(TcBoardOutcome outcome)
 {
+	tc_sql_workers_stop();
 	tc_board_leave(outcome);
 	proc_exit(0);
 }
@@ -175,10 +181,13 @@ send_taken(void *arg)
 	if (notices.everything)
 		tc_notify_all_namespaces();
 	tc_events_send(notices.namespaces, notices.payloads);
+	if (notices.everything || notices.namespaces != NIL)
+		*(bool *) arg |= tc_lanes_have_sql();
 }
 
+/* *sql: SQL steps may be among what they tell of. */
 static bool
-send_notices(void)
+send_notices(bool *sql)
 {
 	if (!has_notices)
 	{
@@ -189,7 +198,7 @@ send_notices(void)
 	}
 	if (!has_notices)
 		return true;
-	if (!in_transaction("notify", send_taken, NULL))
+	if (!in_transaction("notify", send_taken, sql))
 		return false;
 	has_notices = false;
 	MemoryContextReset(notices_context);
@@ -267,6 +276,28 @@ has_come(TimestampTz at, TimestampTz now, int64 interval)
 	return now >= at || at > now + interval;
 }
 
+static void
+attend_sql_steps(void *arg)
+{
+	*(TimestampTz *) arg = tc_sql_workers_attend();
+}
+
+/* What was told, became due, or has a process free for it again. */
+static bool
+attend(Agenda *agenda, TimestampTz now)
+{
+	if (tc_sql_workers_ended() || now >= agenda->attend_again)
+	{
+		agenda->attend = true;
+		agenda->attend_again = TC_NEVER;
+	}
+	if (!agenda->attend || !has_come(agenda->next_attend, now, prompt_interval()))
+		return true;
+	agenda->attend = false;
+	agenda->next_attend = now + prompt_interval();
+	return in_transaction("SQL steps", attend_sql_steps, &agenda->attend_again);
+}
+
 /* Does what is due; false after an error. */
 static bool
 work_once(Agenda *agenda)
@@ -277,21 +308,25 @@ work_once(Agenda *agenda)
 		(has_notices || tc_board_has_notices()))
 	{
 		agenda->next_send = now + MS_TO_USECS(tc_guc_notify_interval);
-		if (!send_notices())
+		if (!send_notices(&agenda->attend))
 			return false;
 	}
 	if (has_come(agenda->next_round, now, MS_TO_USECS(tc_guc_maintenance_interval)))
 	{
 		agenda->next_round = now + MS_TO_USECS(tc_guc_maintenance_interval);
 		agenda->next_prompt = now + prompt_interval();
-		return maintain(false);
+		agenda->attend = true;
+		if (!maintain(false))
+			return false;
 	}
-	if (has_come(agenda->next_prompt, now, prompt_interval()) && steps_now() >= tc_board_timer())
+	else if (has_come(agenda->next_prompt, now, prompt_interval()) && steps_now() >= tc_board_timer())
 	{
 		agenda->next_prompt = now + prompt_interval();
-		return maintain(true);
+		agenda->attend = true;
+		if (!maintain(true))
+			return false;
 	}
-	return true;
+	return attend(agenda, now);
 }
 
 static TimestampTz
@@ -307,6 +342,9 @@ next_wake(const Agenda *agenda)
 		wake = Min(wake, agenda->next_send);
 	if (timer != TC_NEVER)
 		wake = Min(wake, Max(agenda->next_prompt, timer - steps_now() + now));
+	if (agenda->attend)
+		wake = Min(wake, agenda->next_attend);
+	wake = Min(wake, agenda->attend_again);
 	return wake;
 }
 
@@ -362,7 +400,7 @@ void
 tc_worker_main(Datum arg)
 {
 	int			board = DatumGetInt32(arg);
-	Agenda		agenda = {0};
+	Agenda		agenda = {.attend_again = TC_NEVER};
 	MemoryContext context;
 	Oid			role;
 
@@ -371,6 +409,7 @@ tc_worker_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	if (!tc_board_attach(board))
 		proc_exit(0);
+	tc_sql_workers_init();
 	role = tc_board_role(board);
 	BackgroundWorkerInitializeConnectionByOid(tc_board_database(board), role, 0);
 	if (!OidIsValid(role))

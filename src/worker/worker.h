@@ -15,5 +15,6 @@ extern void tc_worker_init(void);
 /* The entry points that the postmaster starts. */
 extern PGDLLEXPORT void tc_launcher_main(Datum arg);
 extern PGDLLEXPORT void tc_worker_main(Datum board);
+extern PGDLLEXPORT void tc_sql_worker_main(Datum arg);
 
 #endif							/* TC_WORKER_H */

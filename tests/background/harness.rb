@@ -31,6 +31,21 @@ def connect(database, user: "postgres", socket: SOCKET)
     raise("no connection to #{database}")
 end
 
+# A connection each time: the server is restarted on the way.
+def admin
+  connection = connect("postgres")
+  yield connection
+ensure
+  connection&.close
+end
+
+def configure(**settings)
+  admin do |connection|
+    settings.each { |name, value| connection.exec("ALTER SYSTEM SET tasker_core.#{name} = '#{value}'") }
+    connection.exec("SELECT pg_reload_conf()")
+  end
+end
+
 # One connection, in a few words.
 class Database
   def initialize(connection)

@@ -13,21 +13,6 @@ require_relative "harness"
 TEST = "background_test"
 TESTS = Tests.new
 
-# A connection each time: the server is restarted on the way.
-def admin
-  connection = connect("postgres")
-  yield connection
-ensure
-  connection&.close
-end
-
-def configure(**settings)
-  admin do |connection|
-    settings.each { |name, value| connection.exec("ALTER SYSTEM SET tasker_core.#{name} = '#{value}'") }
-    connection.exec("SELECT pg_reload_conf()")
-  end
-end
-
 # A reload reaches a process when it next looks.
 def configured(db, name, value)
   eventually { db.value("SHOW tasker_core.#{name}") == value }

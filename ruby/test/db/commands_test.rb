@@ -173,6 +173,18 @@ class CommandsDatabaseTest < DatabaseTest
     old&.query("ROLLBACK")
   end
 
+  def test_doctor_finds_sql_steps_that_nobody_runs
+    role = connection.query("SELECT current_user::text AS role").first.fetch(:role)
+    client.register_task_template({ name: "nightly", namespace: namespace, steps: [{ name: "s", handler: { sql: "pg_catalog.jsonb_concat" } }] })
+    client.create_task("nightly", namespace: namespace)
+    doctor = TaskerCore::CLI::Doctor.new(TaskerCore::Operator.new(client))
+    sql_steps = -> { doctor.findings.find { |finding| finding.fetch(:check) == :sql_steps } }
+    assert_equal "ok", sql_steps.call.fetch(:level)
+    connection.query("UPDATE tasker.step_queue SET visible_at = visible_at - interval '2 minutes' WHERE task_id = (SELECT max(task_id) FROM tasker.tasks)")
+    assert_equal "warning", sql_steps.call.fetch(:level)
+    assert_includes sql_steps.call.fetch(:detail), "1 of role #{role}"
+  end
+
   def test_doctor_under_a_role_without_rights
     role = "tasker_nobody_#{SecureRandom.hex(4)}"
     connection.query("CREATE ROLE #{role}")

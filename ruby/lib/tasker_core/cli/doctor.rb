@@ -7,7 +7,7 @@ module TaskerCore
     # make is a warning that says so.
     class Doctor
       CHECKS = %i[extension server grants listen background autovacuum bloat oldest_snapshot notifications
-                  connections work invariants].freeze
+                  connections work sql_steps invariants].freeze
       DEAD_ROWS = 20_000
       OLD_TRANSACTION = 300 # seconds
       PROBE_TIMEOUT = 5     # seconds
@@ -184,6 +184,25 @@ module TaskerCore
         idle = counts.fetch(:workers_alive).zero? && complaints.first.include?("no worker")
         [idle ? "problem" : "warning", complaints.join("; "),
          idle ? "start workers: tasker worker -r FILE" : "tasker dead-letters, then tasker task retry TASK_ID"]
+      end
+
+      # Steps that no external worker takes, of roles whose sessions do not take them either.
+      def sql_steps
+        rows = @operator.connection.query(<<~SQL)
+          SELECT substr(q.queue, 5) AS role, sum(q.ready)::int AS steps, r.rolname IS NOT NULL AS exists, coalesce(r.rolcanlogin, false) AS login
+          FROM tasker.queue_stats q LEFT JOIN pg_catalog.pg_roles r ON r.rolname = substr(q.queue, 5)
+          WHERE q.queue LIKE 'sql:%' AND q.oldest_ready_at < clock_timestamp() - interval '1 minute'
+          GROUP BY q.queue, r.rolname, r.rolcanlogin ORDER BY q.queue
+        SQL
+        return ["ok", "no SQL step has waited for a minute"] if rows.empty?
+
+        said = rows.map do |row|
+          why = "does not exist" unless row[:exists]
+          why ||= "may not log in" unless row[:login]
+          "#{row[:steps]} of role #{row[:role]}#{", which #{why}" if why}"
+        end
+        ["warning", "SQL steps wait: #{said.join("; ")}",
+         "SELECT * FROM tasker.explain_step(...) of one says why the background worker does not run them; else call tasker.run_sql_steps() in a session of the role"]
       end
 
       def invariants
