@@ -79,6 +79,7 @@ CREATE TABLE tasker.named_tasks (
 	definition_hash		bytea NOT NULL,
 	created_at			timestamptz NOT NULL,
 	created_by			text NOT NULL,
+	created_as			text,
 	input_schema		jsonb,
 	retired_at			timestamptz,
 	retired_by			text,
@@ -121,6 +122,7 @@ CREATE TABLE tasker.named_steps (
 	signal_timeout_seconds	float8 CHECK (signal_timeout_seconds >= 0),
 	signal_on_timeout	text NOT NULL CHECK (signal_on_timeout IN ('fail', 'skip', 'complete')),
 	run_at				jsonb,
+	workflow			jsonb,
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -131,6 +133,7 @@ COMMENT ON COLUMN tasker.named_steps.on_failure IS 'what a final failure means: 
 COMMENT ON COLUMN tasker.named_steps.trigger_rule IS 'what the step does about its parents: docs/dynamic.md';
 COMMENT ON COLUMN tasker.named_steps.condition IS 'when: what has to hold for the step to run; null: nothing';
 COMMENT ON COLUMN tasker.named_steps.unmet_fails IS 'the step fails where its condition does not hold; else it is skipped';
+COMMENT ON COLUMN tasker.named_steps.workflow IS 'what it runs as a task of its own, instead of a worker; null: nothing';
 COMMENT ON COLUMN tasker.named_steps.run_at IS 'the path to a time in the data, which the step is not claimed before; null: none';
 COMMENT ON COLUMN tasker.named_steps.signal_name IS 'the signal that it waits for, instead of a worker; null: none';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
@@ -264,6 +267,8 @@ CREATE TABLE tasker.tasks (
 	erased_at				timestamptz,
 	erased_by				text,
 	erased_as				text,
+	parent_step_id			bigint,
+	nesting					smallint,
 	event_xact				bigint NOT NULL DEFAULT tasker.event_xact(),
 	event_seq				int NOT NULL DEFAULT tasker.event_seq(),
 	PRIMARY KEY (task_id, shard_key)
@@ -273,6 +278,9 @@ CREATE TABLE tasker.tasks (
 CREATE INDEX tasks_template_idx ON tasker.tasks (named_task_id, task_id);
 CREATE INDEX tasks_correlation_idx ON tasker.tasks (correlation_id, task_id);
 
+-- The tasks that run for the steps of a task.
+CREATE INDEX tasks_parent_idx ON tasker.tasks (parent_step_id, task_id) WHERE parent_step_id IS NOT NULL;
+
 -- For retention.
 CREATE INDEX tasks_slot_idx ON tasker.tasks (shard_key, slot, task_id);
 
@@ -281,6 +289,8 @@ COMMENT ON COLUMN tasker.tasks.slot IS 'the members of the history tables that h
 COMMENT ON COLUMN tasker.tasks.failed_steps IS 'steps in state error now whose on_failure is fail; counted under the lock of this row';
 COMMENT ON COLUMN tasker.tasks.paused_at IS 'paused since then: none of its steps is claimed';
 COMMENT ON COLUMN tasker.tasks.erased_at IS 'the data of the task and of its history was erased then (erase_task_payload), by erased_by, acting as erased_as';
+COMMENT ON COLUMN tasker.tasks.parent_step_id IS 'the step that it runs for, as a sub-workflow; null: none';
+COMMENT ON COLUMN tasker.tasks.nesting IS 'how many parents stand above it; null: none';
 COMMENT ON COLUMN tasker.tasks.created_by IS 'the role that logged in';
 COMMENT ON COLUMN tasker.tasks.created_as IS 'the role it acted as, where that was another';
 
@@ -312,7 +322,7 @@ CREATE TABLE tasker.step_queue (
 COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
 COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
 COMMENT ON COLUMN tasker.step_queue.slot IS 'that of the task: both change together, under the locks of all rows of the task';
-COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), x ended before its parents did, and keeps its place so that they do not wake it';
+COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), t runs as a task of its own (from visible_at on), x ended before its parents did, and keeps its place so that they do not wake it';
 COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
 COMMENT ON COLUMN tasker.step_queue.remaining_parents IS 'parents that a waiting join still waits for, by its trigger rule';
 COMMENT ON COLUMN tasker.step_queue.satisfied_parents IS 'of the parents it does not wait for any more, those that are satisfied; the others were skipped, cancelled or failed';
@@ -401,7 +411,7 @@ CREATE TABLE tasker.step_moves (
 	shard_key		int NOT NULL,
 	slot			smallint NOT NULL,
 	after_attempt_no	int NOT NULL,
-	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout', 'run_at')),
+	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout', 'run_at', 'workflow')),
 	from_state		text NOT NULL,
 	to_state		text NOT NULL,
 	worker_id		text,
@@ -420,6 +430,28 @@ CREATE TABLE tasker.step_moves (
 COMMENT ON TABLE tasker.step_moves IS 'state changes of steps that are no attempt: given back, cancelled, reset, resolved, skipped';
 COMMENT ON COLUMN tasker.step_moves.after_attempt_no IS 'the attempt before it: its place in the history';
 COMMENT ON COLUMN tasker.step_moves.worker_id IS 'the worker whose claim it ended, if there was one';
+
+-- What could not be done at once between a task and one that runs for a step of it, because
+-- somebody else held the rows: next to nothing, and not for long.
+CREATE SEQUENCE tasker.errand_id_seq AS bigint;
+
+CREATE TABLE tasker.errands (
+	errand_id		bigint NOT NULL DEFAULT nextval('tasker.errand_id_seq'),
+	shard_key		int NOT NULL,
+	task_id			bigint NOT NULL,
+	step_no			int NOT NULL,
+	kind			text NOT NULL CHECK (kind IN ('launch', 'result', 'attach', 'cancel', 'retry')),
+	child_task_id	bigint,
+	results			jsonb,
+	reason			text,
+	created_at		timestamptz NOT NULL,
+	PRIMARY KEY (errand_id, shard_key),
+	CHECK ((child_task_id IS NULL) = (kind = 'launch'))
+);
+
+COMMENT ON TABLE tasker.errands IS 'what is left to do between a step and the task that runs for it; the next claim, or maintenance, does it';
+COMMENT ON COLUMN tasker.errands.kind IS 'launch: the step''s turn has come; result: its task has ended; attach: that goes on, so the step does too; cancel: nobody waits for the task any more; retry: the step is tried again';
+COMMENT ON COLUMN tasker.errands.results IS 'of a task that completed: it may have been dropped before they are taken';
 
 -- A signal is kept until a step of its task takes it.
 CREATE SEQUENCE tasker.signal_id_seq AS bigint;
@@ -1267,7 +1299,7 @@ CREATE FUNCTION tasker.explain_step(workflow_step_id bigint)
 	AS 'MODULE_PATHNAME', 'tasker_explain_step' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 2;
 
 COMMENT ON FUNCTION tasker.explain_step(bigint) IS
-	'why a step is not running, the most decisive reason first: its state where it has ended (complete, error, cancelled, skipped, resolved_manually), claimed, lease_expired, blocked_by_failures, task_ended, task_paused, namespace_paused, template_paused, waiting_for_dependencies, held_up_by, waiting_for_retry, scheduled, delayed, no_live_worker, queue_position. Times are in UTC. Errors: TC003';
+	'why a step is not running, the most decisive reason first: its state where it has ended (complete, error, cancelled, skipped, resolved_manually), claimed, lease_expired, runs_as_task, blocked_by_failures, task_ended, task_paused, namespace_paused, template_paused, waiting_for_dependencies, held_up_by, waiting_for_retry, scheduled, delayed, no_live_worker, queue_position. Times are in UTC. Errors: TC003';
 
 CREATE FUNCTION tasker.task_graph(task_id bigint, format text DEFAULT 'mermaid') RETURNS text
 	AS 'MODULE_PATHNAME', 'tasker_task_graph' LANGUAGE C STABLE PARALLEL UNSAFE;
@@ -1354,7 +1386,7 @@ SELECT t.task_id,
 	s.named_step_id,
 	s.name,
 	CASE
-		WHEN q.phase = 'c' THEN 'in_progress'
+		WHEN q.phase IN ('c', 't') THEN 'in_progress'
 		WHEN q.waits_for_retry THEN 'waiting_for_retry'
 		WHEN q.phase IN ('r', 'w', 's') THEN 'pending'
 		WHEN h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.to_state
@@ -1471,7 +1503,7 @@ live AS (
 		count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 		count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
 		count(*) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at > m.now) AS later,
-		count(*) FILTER (WHERE q.phase IN ('w', 's')) AS waiting,
+		count(*) FILTER (WHERE q.phase IN ('w', 's', 't')) AS waiting,
 		count(*) FILTER (WHERE q.phase = 'r' AND NOT l.open) AS paused,
 		min(q.visible_at) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at <= m.now) AS oldest_ready_at
 	FROM tasker.step_queue q
@@ -1523,7 +1555,7 @@ COMMENT ON COLUMN tasker.stats.ready IS 'steps that can be claimed now';
 COMMENT ON COLUMN tasker.stats.in_progress IS 'steps in the hands of workers';
 COMMENT ON COLUMN tasker.stats.lease_expired IS 'those of them whose lease ran out and that nobody has taken since';
 COMMENT ON COLUMN tasker.stats.later IS 'steps that wait for a time: a retry, a delay or run_at';
-COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, and steps that wait for a signal; steps with one parent have no row before that one ends';
+COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, and steps that wait for a signal or run as tasks of their own; steps with one parent have no row before that one ends';
 COMMENT ON COLUMN tasker.stats.paused IS 'steps that could be claimed or wait for a time, of tasks that are paused, or whose namespace or template is';
 COMMENT ON COLUMN tasker.stats.dead_letters IS 'tasks that wait for a person';
 COMMENT ON COLUMN tasker.stats.completed_5m IS 'attempts that completed in the last five minutes, among the newest 10,000';
@@ -1537,7 +1569,7 @@ SELECT s.name AS namespace, l.queue,
 	count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 	count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
 	count(*) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at > m.now) AS later,
-	count(*) FILTER (WHERE q.phase IN ('w', 's')) AS waiting,
+	count(*) FILTER (WHERE q.phase IN ('w', 's', 't')) AS waiting,
 	count(*) FILTER (WHERE q.phase = 'r' AND NOT h.open) AS paused,
 	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at <= m.now) AS oldest_ready_at
 FROM (SELECT clock_timestamp() AS now OFFSET 0) m
@@ -1664,6 +1696,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.pauses', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.tasks', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_queue', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.signals', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.errands', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.history_slots', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.event_horizon', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.event_epochs', '');
@@ -1682,6 +1715,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.pause_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.signal_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.errand_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transition_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_pause_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.dead_letter_id_seq', '');
@@ -1705,6 +1739,7 @@ ALTER TABLE tasker.step_queue OWNER TO @extowner@;
 ALTER TABLE tasker.step_attempts OWNER TO @extowner@;
 ALTER TABLE tasker.step_moves OWNER TO @extowner@;
 ALTER TABLE tasker.signals OWNER TO @extowner@;
+ALTER TABLE tasker.errands OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
 ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
 ALTER TABLE tasker.step_checkpoints OWNER TO @extowner@;
@@ -1735,6 +1770,7 @@ ALTER SEQUENCE tasker.pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.signal_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.errand_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.dead_letter_id_seq OWNER TO @extowner@;
@@ -1759,6 +1795,7 @@ ALTER TABLE tasker.step_queue ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.step_attempts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.step_moves ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.signals ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.errands ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.task_transitions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.task_pauses ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.idempotency_keys ENABLE ROW LEVEL SECURITY;

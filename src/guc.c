@@ -19,6 +19,7 @@ int			tc_guc_max_payload_kb = 16 * 1024;
 int			tc_guc_max_template_steps = 10000;
 int			tc_guc_max_template_edges = 100000;
 int			tc_guc_max_json_depth = 1000;
+int			tc_guc_max_nesting = 64;
 int			tc_guc_max_pending_tasks = 0;
 int			tc_guc_max_task_starts_per_minute = 0;
 int			tc_guc_template_cache_kb = 65536;
@@ -77,6 +78,11 @@ define_limits(void)
 							"How deep a context, result, error, checkpoint or payload may be nested.",
 							NULL,
 							&tc_guc_max_json_depth, 1000, 1, 100000,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_nesting",
+							"How many levels of sub-workflows a task may have below it.",
+							"A step that would be one more fails for good.",
+							&tc_guc_max_nesting, 64, 0, 1000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tasker_core.max_pending_tasks",
 							"The most tasks of a namespace that may wait for their first claim; 0 is no limit.",

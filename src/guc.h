@@ -21,6 +21,7 @@ extern int	tc_guc_max_payload_kb;
 extern int	tc_guc_max_template_steps;
 extern int	tc_guc_max_template_edges;
 extern int	tc_guc_max_json_depth;
+extern int	tc_guc_max_nesting;
 extern int	tc_guc_max_pending_tasks;	/* 0 = no limit, as below */
 extern int	tc_guc_max_task_starts_per_minute;
 extern int	tc_guc_template_cache_kb;

@@ -130,13 +130,15 @@ typedef struct TcStep
 	const char *signal_name;	/* what it waits for instead of a worker; NULL = nothing */
 	double		signal_timeout;	/* seconds; negative = none */
 	TcTimeoutRule on_timeout;
+	const struct varlena *workflow; /* jsonb: what it runs as a task, instead of a worker; NULL = nothing */
 } TcStep;
 
 /* When its turn comes, does it take more than a row for workers? */
 static inline bool
 tc_step_is_gated(const TcStep *step)
 {
-	return step->condition != NULL || step->signal_name != NULL || step->run_at != NULL;
+	return step->condition != NULL || step->signal_name != NULL || step->run_at != NULL ||
+		step->workflow != NULL;
 }
 
 /* How often a step is tried: once where it may not be retried. */
@@ -164,6 +166,7 @@ typedef struct TcTemplate
 	bool		retired;		/* no new tasks of it; not part of its content */		/* the first failure that counts ends the task */
 	const struct varlena *input_schema; /* jsonb, NULL = any context */
 	int32		nsteps;
+	bool		nests;			/* steps of it run as tasks of their own */
 	TcStep	   *steps;
 	TcDag		dag;
 } TcTemplate;

@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/changes.h"
+#include "ops/children.h"
 #include "store/dead_letter_store.h"
 
 static void
@@ -27,7 +28,7 @@ cancel_claims(const TcHeldTask *held, const char *reason)
 		if (row->phase == TC_PHASE_ENDED)
 			continue;
 		tc_event_step(TC_EVENT_STEP_CANCELLED, row->key.task_id, row->key.step_no);
-		if (row->phase == TC_PHASE_CLAIMED)
+		if (row->phase == TC_PHASE_CLAIMED || row->phase == TC_PHASE_TASK)
 			moves[nmoves++] = tc_move_of_claim(row, TC_VERB_CANCEL, TC_STEP_CANCELLED, reason);
 	}
 	tc_step_record_moves(moves, nmoves);
@@ -52,6 +53,8 @@ end_task(int64 task_id, TcTaskState to, const char *done, const char *reason,
 	tc_task_write_moves(&move, 1, reason, metadata);
 	tc_dead_letter_settle(task_id, to == TC_TASK_CANCELLED ? TC_DEAD_LETTER_CANCELLED
 						  : TC_DEAD_LETTER_MANUALLY_RESOLVED, reason);
+	tc_children_disown(task_id, held.view.template, NULL, false, reason);
+	tc_child_ended(task_id, held.view.task.parent_step_id, to);
 	return true;
 }
 
@@ -87,6 +90,17 @@ post_times(const TcHeldTask *held)
 	}
 }
 
+/* Steps that run as tasks, and whose turn came in the pause. */
+static void
+launch_waiting(const TcHeldTask *held)
+{
+	for (int i = 0; i < held->nrows; i++)
+	{
+		if (held->rows[i].phase == TC_PHASE_TASK)
+			tc_children_launch(&held->rows[i].key, 1);
+	}
+}
+
 /* Claims that are held may still end; what they make ready is born paused. */
 static bool
 set_paused(int64 task_id, bool paused, const char *reason)
@@ -105,6 +119,7 @@ set_paused(int64 task_id, bool paused, const char *reason)
 	{
 		tc_event_ready(held.view.template->namespace_name);
 		post_times(&held);
+		launch_waiting(&held);
 	}
 	return true;
 }

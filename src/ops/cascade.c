@@ -45,6 +45,8 @@ typedef struct Cascade
 	int			nborn;
 	TcStepKey  *waits;			/* steps that began to wait for a signal */
 	int			nwaits;
+	TcStepKey  *launches;		/* steps that run as tasks */
+	int			nlaunches;
 } Cascade;
 
 /* ---- how far it may go --------------------------------------------------- */
@@ -173,6 +175,7 @@ lock_reached(Cascade *cascade)
 	cascade->settled = palloc(sizeof(TcQueueRow) * Max(total, 1));
 	cascade->born = palloc(sizeof(TcQueueRow) * Max(total, 1));
 	cascade->waits = palloc(sizeof(TcStepKey) * Max(total, 1));
+	cascade->launches = palloc(sizeof(TcStepKey) * Max(total, 1));
 }
 
 /* ---- one step ------------------------------------------------------------ */
@@ -231,6 +234,11 @@ start(Cascade *cascade, Affected *task, TcQueueRow *row)
 	{
 		cascade->waits[cascade->nwaits++] = row->key;
 		task->ended[task->n - 1].waits = true;
+	}
+	if (start.phase == TC_PHASE_TASK)
+	{
+		cascade->launches[cascade->nlaunches++] = row->key;
+		task->ended[task->n - 1].launches = true;
 	}
 	if (start.phase != 0)
 		return true;
@@ -378,8 +386,8 @@ insert_born(Cascade *cascade)
 	}
 }
 
-static int
-run(Cascade *cascade, TcStepKey **waits)
+static void
+run(Cascade *cascade, TcFollowUp *follow)
 {
 	lock_reached(cascade);
 	for (int t = 0; t < cascade->ntasks; t++)
@@ -390,24 +398,26 @@ run(Cascade *cascade, TcStepKey **waits)
 		tc_queue_settle_waiting(cascade->settled, cascade->nsettled);
 	if (cascade->nborn > 0)
 		insert_born(cascade);
-	*waits = cascade->waits;
-	return cascade->nwaits;
+	follow->waits = cascade->waits;
+	follow->nwaits = cascade->nwaits;
+	follow->launches = cascade->launches;
+	follow->nlaunches = cascade->nlaunches;
 }
 
-int
-tc_cascade(TcEnded *ended, int n, TcStepKey **waits)
+void
+tc_cascade(TcEnded *ended, int n, TcFollowUp *follow)
 {
 	Cascade		cascade = {0};
 
 	split_by_task(&cascade, ended, n);
-	return run(&cascade, waits);
+	run(&cascade, follow);
 }
 
-int
-tc_cascade_roots(TcEnded *task, TcStepKey **waits)
+void
+tc_cascade_roots(TcEnded *task, TcFollowUp *follow)
 {
 	Cascade		cascade = {0};
 
 	split_by_task(&cascade, task, 1);
-	return run(&cascade, waits);
+	run(&cascade, follow);
 }

@@ -15,6 +15,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/changes.h"
+#include "ops/children.h"
 #include "ops/progress.h"
 #include "ops/schemas.h"
 #include "ops/steps.h"
@@ -31,6 +32,7 @@ typedef struct Change
 	TcStarter	starter;
 	TcStart    *starts;			/* by node: how it started; phase 0 = it did not, now */
 	int32		readied;
+	int32		launched;		/* steps that run as tasks, from now on */
 } Change;
 
 /*
@@ -63,7 +65,7 @@ begin_change(Change *change, int64 task_id)
 	tc_starter_begin(&change->starter, task_id, change->held.view.template);
 	change->touched = palloc0(sizeof(bool) * nsteps);
 	change->nmoves = 0;
-	change->readied = 0;
+	change->readied = change->launched = 0;
 }
 
 static const TcQueueRow *
@@ -81,6 +83,7 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 	TcStepView *step = &change->held.view.steps[node];
 	const TcQueueRow *row = row_of(&change->held, node);
 	bool		claimed = row != NULL && row->phase == TC_PHASE_CLAIMED;
+	bool		begun = claimed || (row != NULL && row->phase == TC_PHASE_TASK);
 	TcStepMove *move = &change->moves[change->nmoves];
 
 	memset(move, 0, sizeof(*move));
@@ -92,7 +95,7 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 	move->from = step->state;
 	move->to = request->to;
 	move->worker_id = claimed ? row->worker_id : NULL;
-	move->claimed_at = claimed ? row->claimed_at : TC_NO_TIME;
+	move->claimed_at = begun ? row->claimed_at : TC_NO_TIME;
 	move->results = request->results;
 	move->reason = request->reason;
 	move->metadata = request->metadata;
@@ -213,7 +216,7 @@ row_is_right(const TcQueueRow *row, bool touched, const TcQueueRow *wanted)
 		return false;
 	if (wanted->phase == TC_PHASE_READY)
 		return row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED ||
-			row->phase == TC_PHASE_SIGNAL;
+			row->phase == TC_PHASE_SIGNAL || row->phase == TC_PHASE_TASK;
 	return row->phase == wanted->phase && row->remaining_parents == wanted->remaining_parents &&
 		row->satisfied_parents == wanted->satisfied_parents;
 }
@@ -265,6 +268,8 @@ align_queue(Change *change)
 		fresh[nfresh++] = wanted;
 		if (wanted.phase == TC_PHASE_READY)
 			change->readied++;
+		if (wanted.phase == TC_PHASE_TASK)
+			change->launched++;
 	}
 	tc_queue_remove(stale, nstale);
 	tc_queue_insert(fresh, nfresh);
@@ -327,12 +332,15 @@ settle_task(Change *change, const TcChangeRequest *request)
 
 		move_task(&view->task, TC_TASK_IN_PROGRESS, request);
 		tc_event_task(event, view->task.task_id);
+		if (event == TC_EVENT_TASK_RETRIED)
+			tc_child_goes_on(view->task.task_id, view->task.parent_step_id);
 	}
 	if (all_cancelled(view))
 	{
 		tc_queue_clear(view->task.task_id);
 		move_task(&view->task, TC_TASK_CANCELLED, request);
 		tc_event_task(TC_EVENT_TASK_CANCELLED, view->task.task_id);
+		tc_child_ended(view->task.task_id, view->task.parent_step_id, TC_TASK_CANCELLED);
 		return;
 	}
 	tc_progress_close(&view->task.task_id, NULL, 1, &view->task.state);
@@ -395,6 +403,38 @@ look_for_signals(const Change *change)
 	}
 }
 
+/* Steps that run as tasks: those that ended, or begin anew, have no use for the task that ran for them. */
+static void
+disown_children(const Change *change, const TcChangeRequest *request)
+{
+	const TcTaskView *view = &change->held.view;
+	bool	   *nodes;
+
+	if (!view->template->nests)
+		return;
+	nodes = palloc0(sizeof(bool) * view->template->nsteps);
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		const TcQueueRow *row = row_of(&change->held, node);
+
+		nodes[node] = change->touched[node] && (tc_step_state_is_ended(view->steps[node].state) ||
+												(row != NULL && row->phase == TC_PHASE_TASK));
+	}
+	tc_children_disown(view->task.task_id, view->template, nodes, false, request->reason);
+}
+
+static void
+launch_children(const Change *change)
+{
+	for (int32 node = 0; node < change->held.view.template->nsteps; node++)
+	{
+		TcStepKey	key = {change->held.view.task.task_id, node + 1};
+
+		if (change->starts[node].phase == TC_PHASE_TASK)
+			tc_children_launch(&key, 1);
+	}
+}
+
 static void
 end_change(Change *change, const TcChangeRequest *request)
 {
@@ -405,6 +445,8 @@ end_change(Change *change, const TcChangeRequest *request)
 	settle_task(change, request);
 	look_for_signals(change);
 	announce(change);
+	disown_children(change, request);
+	launch_children(change);
 }
 
 /* ---- the operations ------------------------------------------------------ */
@@ -543,5 +585,5 @@ tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
 	end_change(&change, &request);
 
 	/* a deadline leaves no step in error */
-	return retried > 0 ? retried : change.readied;
+	return retried > 0 ? retried : change.readied + change.launched;
 }

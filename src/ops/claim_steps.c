@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "domain/priority.h"
 #include "events/events.h"
+#include "ops/children.h"
 #include "ops/steps.h"
 #include "ops/signals.h"
 #include "store/attempt.h"
@@ -273,6 +274,8 @@ claim_from_shard(Batch *batch, TcClaimScope *scope)
 {
 	close_exhausted(scope);
 	settle_waits(scope);
+	if (tc_lanes_nest())
+		tc_errands_do(scope->shard_key, MAX_EXHAUSTED_PER_CLAIM);
 	for (int looks = 0; looks < MAX_LOOKS && batch->n < batch->request->max_steps; looks++)
 	{
 		if (!look(batch, scope))

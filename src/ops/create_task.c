@@ -287,6 +287,8 @@ finish(const Creation *creation, TcCreateResult *result)
 		: tc_progress_roots(creation->task_id, template, lane_id, slot, task->run_at);
 }
 
+static void limit_created(const TcNewTask *task, const char *role, const TcCreateResult *result);
+
 static void
 create_from(int32 named_task_id, TcNewTask *task, int ordinal, TcCreateResult *result)
 {
@@ -295,6 +297,18 @@ create_from(int32 named_task_id, TcNewTask *task, int ordinal, TcCreateResult *r
 	prepare(&creation, named_task_id, task, ordinal);
 	claim_identities(&creation, 1);
 	finish(&creation, result);
+}
+
+/* The step that it runs for is its identity. */
+void
+tc_create_child(TcNewTask *task)
+{
+	Creation	creation = {.task = task, .task_id = tc_task_next_id()};
+	TcCreateResult result;
+
+	check_task(task);
+	finish(&creation, &result);
+	limit_created(task, task->created_as ? task->created_as : task->created_by, &result);
 }
 
 static int32

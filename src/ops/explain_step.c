@@ -22,6 +22,7 @@
 #include "events/board.h"
 #include "guc.h"
 #include "ops/graph.h"
+#include "store/child_store.h"
 #include "store/explain_store.h"
 #include "store/pause_store.h"
 #include "store/sql_role.h"
@@ -201,7 +202,7 @@ explain_claim(Explanation *e)
 	int32		attempt = step->attempts + 1;
 	const char *worker_id;
 
-	if (step->state != TC_STEP_IN_PROGRESS)
+	if (step->state != TC_STEP_IN_PROGRESS || step->phase == TC_PHASE_TASK)
 		return;
 	worker_id = tc_explain_holder(e->key);
 	if (step->visible_at > tc_session_now())
@@ -346,7 +347,7 @@ explain_front(Explanation *e, const bool *waited_for)
 		const TcStepView *step = &e->view->steps[node];
 
 		front[node] = distance[node] > 0 && step->live &&
-			(step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED);
+			(step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED || step->phase == TC_PHASE_TASK);
 		further = further || (front[node] && !waited_for[node]);
 	}
 	if (further)
@@ -410,6 +411,29 @@ explain_signal(Explanation *e)
 			", '%s') lets it go on", name, time_text(step->claimed_at),
 			step->visible_at == DT_NOEND ? "" : ", until ",
 			step->visible_at == DT_NOEND ? "" : time_text(step->visible_at), e->key.task_id, name);
+}
+
+/* It needs no worker either: another task runs for it. */
+static void
+explain_child(Explanation *e)
+{
+	const TcStepView *step = e->step;
+	TcChild    *children;
+	int			n;
+
+	if (!step->live || step->phase != TC_PHASE_TASK)
+		return;
+	n = tc_children_read(e->key.task_id, false, &children);
+	for (int i = 0; i < n; i++)
+	{
+		if (children[i].key.step_no != e->key.step_no)
+			continue;
+		because(e, "runs_as_task", "runs as task " INT64_FORMAT " (%s) since %s", children[i].task_id,
+				tc_task_state_name(children[i].state), time_text(step->claimed_at));
+		return;
+	}
+	because(e, "runs_as_task", "its turn came at %s; its task is not created yet%s", time_text(step->claimed_at),
+			step->paused ? ", since it is paused" : "");
 }
 
 /* ---- nobody takes it ----------------------------------------------------- */
@@ -528,6 +552,7 @@ explain_queue(Explanation *e)
 static void (*const explainers[]) (Explanation *e) = {
 	explain_end,
 	explain_claim,
+	explain_child,
 	explain_failures,
 	explain_task_end,
 	explain_pause,

@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "events/events.h"
+#include "ops/children.h"
 #include "ops/final_failure.h"
 #include "ops/progress.h"
 #include "store/lane_store.h"
@@ -81,7 +82,7 @@ stop_task(int64 task_id)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (rows[i].phase == TC_PHASE_CLAIMED)
+		if (rows[i].phase == TC_PHASE_CLAIMED || rows[i].phase == TC_PHASE_TASK)
 			moves[nmoves++] = tc_move_of_claim(&rows[i], TC_VERB_CASCADE, TC_STEP_PENDING, "fail_fast");
 		if (rows[i].phase != TC_PHASE_ENDED)
 			tc_event_step(TC_EVENT_STEP_CANCELLED, task_id, rows[i].key.step_no);
@@ -105,5 +106,20 @@ tc_final_failure(const TcQueueRow *row)
 	}
 	stop_task(row->key.task_id);
 	tc_progress_close(&row->key.task_id, &one, 1, &ended.task_state);
+	tc_children_disown(row->key.task_id, tc_template_of_lane(row->lane_id), NULL, true, "fail_fast");
 	return ended.task_state;
+}
+
+void
+tc_fail_by_itself(const TcQueueRow *row, const TcStart *start)
+{
+	TcEnded		ended;
+
+	if (!ends_the_task(tc_template_of_lane(row->lane_id), row->key.step_no))
+	{
+		tc_end_by_itself(row, start, &ended);
+		return;
+	}
+	tc_leave_by_itself(row, start);
+	tc_final_failure(row);
 }

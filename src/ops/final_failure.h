@@ -5,6 +5,7 @@
 #ifndef TC_FINAL_FAILURE_H
 #define TC_FINAL_FAILURE_H
 
+#include "ops/start_step.h"
 #include "store/step_store.h"
 
 /*
@@ -22,5 +23,8 @@ extern bool tc_final_failure_prepare_nowait(TcStepKey key);
  * the task ends.  Returns the state of the task afterwards.
  */
 extern TcTaskState tc_final_failure(const TcQueueRow *row);
+
+/* The step failed for good without a worker: it leaves the queue, and the same follows. */
+extern void tc_fail_by_itself(const TcQueueRow *row, const TcStart *start);
 
 #endif							/* TC_FINAL_FAILURE_H */

@@ -37,7 +37,7 @@ lock_all(void *arg)
 	for (int i = 0; i < held->nrows; i++)
 	{
 		if (held->rows[i].phase == TC_PHASE_READY || held->rows[i].phase == TC_PHASE_CLAIMED ||
-			held->rows[i].phase == TC_PHASE_SIGNAL)
+			held->rows[i].phase == TC_PHASE_SIGNAL || held->rows[i].phase == TC_PHASE_TASK)
 			nlocked--;
 	}
 	return nlocked == 0;

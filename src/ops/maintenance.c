@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "events/events.h"
+#include "ops/children.h"
 #include "ops/operations.h"
 #include "ops/schedules.h"
 #include "ops/signals.h"
@@ -70,6 +71,14 @@ settle_waits(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 		}
 	}
 	result->waits_ended += settled;
+}
+
+/* What could not be done at once between parents and children. */
+static void
+do_errands(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
+{
+	for (int32 shard = 0; shard < tc_shard_count(); shard++)
+		result->errands_done += tc_errands_do(shard, scope->max_items);
 }
 
 /* ---- the round: for who has the turn -------------------------------------- */
@@ -185,6 +194,7 @@ static const struct
 {
 	{close_exhausted, true},
 	{settle_waits, true},
+	{do_errands, true},
 	{notify_due, true},
 	{fire_schedules, true},
 	{treat_stale, false},

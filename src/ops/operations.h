@@ -34,6 +34,7 @@ typedef struct TcMaintenanceResult
 {
 	int			leases_failed;	/* last attempts whose lease ran out */
 	int			waits_ended;	/* steps that a signal came for, or none in time */
+	int			errands_done;	/* between parents and children: what could not be done at once */
 	int			namespaces_notified;	/* a step's time came there */
 	int			schedules_fired;
 	int			stale_tasks_failed;

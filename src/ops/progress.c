@@ -17,6 +17,7 @@
 #include "domain/trigger.h"
 #include "errors.h"
 #include "events/events.h"
+#include "ops/children.h"
 #include "ops/progress.h"
 #include "store/dead_letter_store.h"
 #include "store/lane_store.h"
@@ -343,7 +344,7 @@ close_ended(TcEnded *ended, int n)
 		{
 			goes_on = goes_on || ended[next].steps_ready > 0;
 			failed[ntasks] += ended[next].failed;
-			looks = looks || ended[next].by_itself || ended[next].waits;
+			looks = looks || ended[next].by_itself || ended[next].waits || ended[next].launches;
 			ended[next].task_state = TC_TASK_IN_PROGRESS;
 		}
 		if (!goes_on || looks || failed[ntasks] > 0)
@@ -365,19 +366,18 @@ close_ended(TcEnded *ended, int n)
 void
 tc_progress(TcEnded *ended, int n)
 {
-	TcStepKey  *waits = NULL;
-	int			nwaits = 0;
+	TcFollowUp	follow = {0};
 
 	if (n == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
 		ended[i].steps_ready = 0;
-		ended[i].waits = false;
+		ended[i].waits = ended[i].launches = false;
 		ended[i].failed = blocks(&ended[i]) ? 1 : 0;
 	}
 	if (may_cascade(ended, n))
-		nwaits = tc_cascade(ended, n, &waits);
+		tc_cascade(ended, n, &follow);
 	else
 		ready_children(ended, n);
 	for (int i = 0; i < n; i++)
@@ -386,7 +386,8 @@ tc_progress(TcEnded *ended, int n)
 			tc_event_ready(tc_lane_get(ended[i].lane_id)->namespace_name);
 	}
 	close_ended(ended, n);
-	tc_look_for_signals(waits, nwaits);
+	tc_look_for_signals(follow.waits, follow.nwaits);
+	tc_children_launch(follow.launches, follow.nlaunches);
 }
 
 TcTaskState
@@ -394,29 +395,37 @@ tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id, int1
 				  TimestampTz not_before)
 {
 	TcEnded		task = {.key = {task_id, 0}, .lane_id = lane_id, .slot = slot, .not_before = not_before};
-	TcStepKey  *waits;
+	TcFollowUp	follow;
 
-	tc_cascade_roots(&task, &waits);
-	if (!task.by_itself)
-		return TC_TASK_PENDING;
-	close_ended(&task, 1);
+	tc_cascade_roots(&task, &follow);
+	task.task_state = TC_TASK_PENDING;
+	if (task.by_itself || task.launches)
+		close_ended(&task, 1);
+	tc_children_launch(follow.launches, follow.nlaunches);
 	return task.task_state;
 }
 
 void
-tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended)
+tc_leave_by_itself(const TcQueueRow *row, const TcStart *start)
 {
 	TcStepMove	move = tc_move_of_start(row->key, start);
-	TcTaskRow  *task;
 
-	if (tc_task_read_latest(&row->key.task_id, 1, &task) != 1)
-		elog(ERROR, "a step in the queue has no task");
 	move.after_attempt_no = row->attempt_no;
 	if (move.claimed_at != TC_NO_TIME)
 		move.claimed_at = row->claimed_at;
 	tc_step_record_moves(&move, 1);
 	tc_queue_remove(&row->key, 1);
 	tc_event_end_by_itself(row->key, start->state);
+}
+
+void
+tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended)
+{
+	TcTaskRow  *task;
+
+	if (tc_task_read_latest(&row->key.task_id, 1, &task) != 1)
+		elog(ERROR, "a step in the queue has no task");
+	tc_leave_by_itself(row, start);
 	*ended = tc_ended_of(row, start->state);
 	ended->by_itself = true;
 	ended->not_before = task->run_at;
@@ -431,7 +440,7 @@ tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended)
  * a person in the same transaction, so that none is missed.
  */
 static void
-end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n)
+end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n, const TcTaskRow *tasks, int ntasks)
 {
 	int64	   *failed = palloc(sizeof(int64) * n);
 	int			nfailed = 0;
@@ -448,6 +457,9 @@ end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n)
 	for (int i = 0; i < n; i++)
 		tc_event_task(moves[i].to == TC_TASK_ERROR ? TC_EVENT_TASK_FAILED : TC_EVENT_TASK_COMPLETED,
 					  moves[i].task_id);
+	for (int i = 0; i < n; i++)
+		tc_child_ended(moves[i].task_id, tc_task_find(tasks, ntasks, moves[i].task_id)->parent_step_id,
+					   moves[i].to);
 }
 
 /* No claim has started these; what ended in them did so by itself. */
@@ -499,5 +511,5 @@ tc_progress_close(const int64 *task_ids, const int32 *failed, int n, TcTaskState
 		moves[nmoves++] = move;
 	}
 	if (nmoves > 0)
-		end_tasks(moves, rests, nmoves);
+		end_tasks(moves, rests, nmoves, tasks, n);
 }

@@ -28,6 +28,7 @@ typedef struct TcEnded
 	/* what followed */
 	int32		steps_ready;	/* how many it made ready; a join counts for the last of its parents here */
 	bool		waits;			/* a step began to wait for a signal */
+	bool		launches;		/* a step began to run as a task */
 	int32		failed;			/* steps to count as failed on the task, itself included */
 	TcTaskState task_state;
 } TcEnded;
@@ -66,7 +67,10 @@ extern TcTaskState tc_progress_roots(int64 task_id, const TcTemplate *template, 
 extern void tc_progress_close(const int64 *task_ids, const int32 *failed, int n,
 							  TcTaskState *states);
 
-/* The step ended without a worker: it leaves the queue, and what follows follows. */
+/* The step ended without a worker: it leaves the queue, on record. */
+extern void tc_leave_by_itself(const TcQueueRow *row, const TcStart *start);
+
+/* The same, and what follows follows. */
 extern void tc_end_by_itself(const TcQueueRow *row, const TcStart *start, TcEnded *ended);
 
 /* Looks once more for signals that these waits may have missed; the task rows are locked. */
@@ -96,10 +100,18 @@ extern void tc_insert_children(TcQueueRow *rows, int n, bool *inserted);
 /* May a child of this step end with it, or as soon as it starts? */
 extern bool tc_may_cascade(const TcEnded *ended);
 
-/* Returns the steps that began to wait for a signal. */
-extern int	tc_cascade(TcEnded *ended, int n, TcStepKey **waits);
+/* What has to be done when the locks are there. */
+typedef struct TcFollowUp
+{
+	TcStepKey  *waits;			/* steps that began to wait for a signal */
+	int			nwaits;
+	TcStepKey  *launches;		/* steps that run as tasks of their own */
+	int			nlaunches;
+} TcFollowUp;
+
+extern void tc_cascade(TcEnded *ended, int n, TcFollowUp *follow);
 
 /* The same for the roots of a new task: `task` stands for what they come after. */
-extern int	tc_cascade_roots(TcEnded *task, TcStepKey **waits);
+extern void tc_cascade_roots(TcEnded *task, TcFollowUp *follow);
 
 #endif							/* TC_PROGRESS_H */

@@ -15,6 +15,7 @@
 #include "ops/limits.h"
 #include "ops/sql_steps.h"
 #include "ops/templates.h"
+#include "schema/workflow.h"
 #include "store/access_store.h"
 #include "store/session.h"
 #include "store/template_json.h"
@@ -23,6 +24,7 @@ static void raise_invalid(const TcDefinition *definition) pg_attribute_noreturn(
 static void raise_conflict(const TcTemplate *template) pg_attribute_noreturn();
 static void raise_foreign(const TcTemplate *template) pg_attribute_noreturn();
 static void refuse_sql_steps(TcDefinition *definition);
+static void require_namespaces(const TcTemplate *template);
 
 /* Refuses it with all that is wrong, the functions of SQL steps included. */
 static void
@@ -47,7 +49,7 @@ tc_register_template(const struct varlena *json, TcRegistration *registration)
 	MemoryContextSwitchTo(old);
 
 	tc_limit_template(definition.template);
-	tc_scope_require_namespace(definition.template->namespace_name);
+	require_namespaces(definition.template);
 	verdict = tc_template_insert(definition.template, definition.normal_form, definition.hash,
 								 &registration->named_task_id);
 	if (verdict == TC_INSERT_CONFLICT)
@@ -78,7 +80,7 @@ tc_register_by_content(const struct varlena *json)
 	if (definition.faults != NIL)
 		raise_invalid(&definition);
 	tc_limit_template(definition.template);
-	tc_scope_require_namespace(definition.template->namespace_name);
+	require_namespaces(definition.template);
 	refuse_sql_steps(&definition);
 	hash = (const uint8 *) VARDATA_ANY(definition.hash);
 	initStringInfo(&version);
@@ -130,6 +132,21 @@ tc_list_templates(const char *namespace_name, TcTemplateSummary **summaries)
 			(*summaries)[own++] = (*summaries)[i];
 	}
 	return own;
+}
+
+/* Its own, and those in which its steps start tasks. */
+static void
+require_namespaces(const TcTemplate *template)
+{
+	tc_scope_require_namespace(template->namespace_name);
+	for (int i = 0; i < template->nsteps; i++)
+	{
+		const struct varlena *workflow = template->steps[i].workflow;
+		const char *namespace_name = workflow ? tc_workflow_read(workflow).namespace_name : NULL;
+
+		if (namespace_name != NULL)
+			tc_scope_require_namespace(namespace_name);
+	}
 }
 
 static void

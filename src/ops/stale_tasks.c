@@ -14,6 +14,7 @@
 #include "domain/states.h"
 #include "events/events.h"
 #include "ops/changes.h"
+#include "ops/children.h"
 #include "ops/operations.h"
 #include "store/attempt.h"
 
@@ -82,7 +83,7 @@ stop_steps(const TcHeldTask *held, const char *reason)
 	{
 		const TcQueueRow *row = &held->rows[i];
 
-		if (row->phase == TC_PHASE_CLAIMED)
+		if (row->phase == TC_PHASE_CLAIMED || row->phase == TC_PHASE_TASK)
 			moves[n++] = tc_move_of_claim(row, TC_VERB_CASCADE, TC_STEP_PENDING, reason);
 		else if (row->waits_for_retry)
 		{
@@ -132,6 +133,8 @@ end_in_error(const TcHeldTask *held, const TcStaleTask *stale)
 		tc_task_write_moves(&start, 1, stale->explanation, metadata);
 	tc_task_write_moves(&end, 1, stale->explanation, metadata);
 	tc_event_task(TC_EVENT_TASK_FAILED, stale->task_id);
+	tc_children_disown(stale->task_id, held->view.template, NULL, true, stale->explanation);
+	tc_child_ended(stale->task_id, held->view.task.parent_step_id, TC_TASK_ERROR);
 }
 
 /* ---- the story ----------------------------------------------------------- */

@@ -195,7 +195,14 @@ tc_start_step(TcStarter *starter, int32 node, TimestampTz base)
 	if (step->signal_name != NULL)
 		return begin_wait(starter, node, base);
 	ready.visible_at = tc_step_ready_at(step, base);
-	return step->run_at == NULL ? ready : begin_at(starter, step, ready);
+	if (step->run_at != NULL)
+		ready = begin_at(starter, step, ready);
+	if (step->workflow != NULL && ready.phase == TC_PHASE_READY)
+	{
+		ready.phase = TC_PHASE_TASK;
+		ready.began_at = tc_session_now();
+	}
+	return ready;
 }
 
 /* A step that was not skipped has been in progress, be it for no time. */

@@ -70,6 +70,8 @@ status_of(const Picture *picture, int32 node)
 
 	if (tc_view_is_ready(picture->view, node))
 		state = step->state == TC_STEP_PENDING ? "pending, ready" : "waiting_for_retry, ready";
+	if (step->live && step->phase == TC_PHASE_TASK)
+		return "in_progress, as a task";
 	if (step->attempts == 0 && !running)
 		return state;
 	return psprintf("%s, attempt %d of %d", state, step->attempts + (running ? 1 : 0),

@@ -18,6 +18,9 @@ typedef struct TcCreateResult
 
 extern void tc_create_task(TcCreateRequest *request, TcCreateResult *result);
 
+/* A task that runs for a step of another: its own whatever the identity strategy. */
+extern void tc_create_child(TcNewTask *task);
+
 /* One task for each object of a JSON array; returns how many. */
 extern int	tc_create_tasks(const struct varlena *requests, TcCreateResult **results);
 

@@ -15,6 +15,7 @@
 #include "domain/priority.h"
 #include "domain/states.h"
 #include "ops/queries.h"
+#include "store/child_store.h"
 #include "store/lane_store.h"
 
 typedef struct Findings
@@ -132,7 +133,7 @@ static void
 check_row(Findings *findings, int32 step_no, const TcStepView *step)
 {
 	bool		claimed = step->phase == TC_PHASE_CLAIMED;
-	bool		begun = claimed || step->phase == TC_PHASE_SIGNAL;
+	bool		begun = claimed || step->phase == TC_PHASE_SIGNAL || step->phase == TC_PHASE_TASK;
 
 	if (!step->live)
 		return;
@@ -145,6 +146,39 @@ check_row(Findings *findings, int32 step_no, const TcStepView *step)
 		found(findings, step_no, begun ? "is claimed since no time" : "has a time of claim, but is not claimed");
 	if (step->waits_for_retry && step->phase != TC_PHASE_READY)
 		found(findings, step_no, "waits for a retry, but is not ready");
+}
+
+/* A step that runs as a task has one that has not ended, or somebody has been told what to do. */
+static void
+check_children(Findings *findings)
+{
+	const TcTaskView *view = findings->view;
+	TcChild    *children;
+	int			n;
+	int			c = 0;
+
+	if (!view->template->nests)
+		return;
+	n = tc_children_read(view->task.task_id, false, &children);
+	for (int32 node = 0; node < view->template->nsteps; node++)
+	{
+		const TcStepView *step = &view->steps[node];
+		TcStepKey	key = {view->task.task_id, node + 1};
+		bool		has_child;
+
+		while (c < n && children[c].key.step_no < node + 1)
+			c++;
+		has_child = c < n && children[c].key.step_no == node + 1 && !tc_task_state_is_ended(children[c].state);
+		if (!step->live || step->phase != TC_PHASE_TASK)
+		{
+			if (has_child && !tc_errand_waits(key))
+				found(findings, node + 1, "task " INT64_FORMAT " runs for it, and it does not wait for that",
+					  children[c].task_id);
+			continue;
+		}
+		if (!has_child && !step->paused && !tc_errand_waits(key))
+			found(findings, node + 1, "runs as a task, and there is none");
+	}
 }
 
 /* The claim index would not find a row with a wrong lane. */
@@ -250,6 +284,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 		check_row(&findings, node + 1, step);
 		check_lane(&findings, node, step);
 	}
+	check_children(&findings);
 	check_task(&findings, steps, blocking, runnable, check_transitions(&findings));
 	*violations = findings.items;
 	return findings.n;

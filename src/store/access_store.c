@@ -347,20 +347,37 @@ tc_scope_is_limited(void)
 	return tc_session_scope()->limited;
 }
 
+static bool
+has_right(const TcRights *rights, TcAccessSet accesses, const char *namespace_name)
+{
+	for (int i = 0; i < rights->n; i++)
+	{
+		if ((rights->namespaces[i].accesses & accesses) != 0 &&
+			strcmp(rights->namespaces[i].name, namespace_name) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool
 tc_scope_has_namespace(const char *namespace_name)
 {
 	const TcScope *scope = tc_session_scope();
 
-	if (!scope->limited)
-		return true;
-	for (int i = 0; i < scope->rights->n; i++)
-	{
-		if ((scope->rights->namespaces[i].accesses & scope->accesses) != 0 &&
-			strcmp(scope->rights->namespaces[i].name, namespace_name) == 0)
-			return true;
-	}
-	return false;
+	return !scope->limited || has_right(scope->rights, scope->accesses, namespace_name);
+}
+
+/* Inside the bracket the current user is the owner. */
+bool
+tc_role_has_namespace(const char *role_name, TcAccessSet accesses, const char *namespace_name)
+{
+	Oid			role = get_role_oid(role_name, true);
+	const TcRights *rights;
+
+	if (!OidIsValid(role))
+		return false;
+	rights = rights_of(role, GetUserId());
+	return (rights->everywhere & accesses) != 0 || has_right(rights, accesses, namespace_name);
 }
 
 int

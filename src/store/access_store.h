@@ -60,6 +60,9 @@ extern void tc_scope_require_namespace(const char *namespace_name);
 /* Refuses a call that would look at all namespaces (42501); the hint says how to ask instead. */
 extern void tc_scope_require_all(const char *hint);
 
+/* May a role, by name, do what any of these accesses allows in a namespace?  Not one that does not exist. */
+extern bool tc_role_has_namespace(const char *role_name, TcAccessSet accesses, const char *namespace_name);
+
 /* Their ids, in the caller's context, as far as they exist; -1 when the call is not limited. */
 extern int	tc_scope_namespace_ids(int32 **ids);
 

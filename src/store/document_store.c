@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "domain/states.h"
+#include "store/child_store.h"
 #include "store/document_store.h"
 #include "store/plans.h"
 #include "store/slot_store.h"
@@ -20,7 +21,7 @@ static TcPlan plan_task = {
 	" SELECT t.task_id, n.name AS namespace, k.name AS task_name, k.version, t.named_task_id, t.state,"
 	"  t.priority, t.context, t.created_at, t.run_at, t.started_at, t.paused_at, t.finished_at,"
 	"  t.idempotency_key, t.correlation_id, t.parent_correlation_id, t.initiator, t.source_system,"
-	"  t.reason, t.tags, t.created_by, t.created_as,"
+	"  t.reason, t.tags, t.created_by, t.created_as, t.parent_step_id,"
 	"  (SELECT jsonb_agg(jsonb_build_object('paused', CASE WHEN p.task_name IS NULL THEN 'namespace' ELSE 'template' END,"
 	"    'since', p.paused_at, 'by', coalesce(p.paused_as, p.paused_by), 'reason', p.reason) ORDER BY p.pause_id)"
 	"   FROM tasker.pauses p WHERE p.namespace_id = k.namespace_id AND coalesce(p.task_name, k.name) = k.name"
@@ -75,16 +76,18 @@ static TcPlan plan_steps = {
 	" 'workflow_step_id', $1 * 1000000 + s.step_no, 'name', s.name, 'state', s.state,"
 	" 'depends_on', s.depends_on, 'attempts', s.attempts,"
 	" 'results', coalesce(a.results, m.results), 'error', coalesce(m.error, a.error),"
-	" 'started_at', s.started_at, 'finished_at', s.finished_at) ORDER BY s.step_no)"
+	" 'started_at', s.started_at, 'finished_at', s.finished_at)"
+	" || CASE WHEN s.child IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('child_task_id', s.child) END"
+	" ORDER BY s.step_no)"
 	" FROM unnest($3::text[], $4::jsonb[], $5::text[], $6::int[], $7::timestamptz[],"
-	"  $8::timestamptz[]) WITH ORDINALITY"
-	"  AS s(name, depends_on, state, attempts, started_at, finished_at, step_no)"
+	"  $8::timestamptz[], $9::bigint[]) WITH ORDINALITY"
+	"  AS s(name, depends_on, state, attempts, started_at, finished_at, child, step_no)"
 	STEP_PAYLOADS,
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 8,
+	.nargs = 9,
 	.argtypes = {INT8OID, INT4OID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-		TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID},
+		TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID},
 };
 
 /* The names of the parents, as a JSON array. */
@@ -124,6 +127,27 @@ array_of_times(const TimestampTz *times, int n)
 											  sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* The newest task that ran for each step; null for steps that workers run. */
+static Datum
+array_of_children(const TcTaskView *view)
+{
+	int			nsteps = view->template->nsteps;
+	Datum	   *datums = palloc0(sizeof(Datum) * nsteps);
+	bool	   *nulls = palloc(sizeof(bool) * nsteps);
+	int			lower = 1;
+	TcChild    *children;
+	int			n = view->template->nests ? tc_children_read(view->task.task_id, false, &children) : 0;
+
+	memset(nulls, true, sizeof(bool) * nsteps);
+	for (int i = 0; i < n; i++)
+	{
+		datums[children[i].key.step_no - 1] = Int64GetDatum(children[i].task_id);
+		nulls[children[i].key.step_no - 1] = false;
+	}
+	return PointerGetDatum(construct_md_array(datums, nulls, 1, &nsteps, &lower, INT8OID,
+											  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 struct varlena *
 tc_document_steps(const TcTaskView *view)
 {
@@ -134,7 +158,7 @@ tc_document_steps(const TcTaskView *view)
 	int32	   *attempts = palloc(sizeof(int32) * nsteps);
 	TimestampTz *started = palloc(sizeof(TimestampTz) * nsteps);
 	TimestampTz *finished = palloc(sizeof(TimestampTz) * nsteps);
-	Datum		values[8];
+	Datum		values[9];
 
 	for (int32 node = 0; node < nsteps; node++)
 	{
@@ -156,6 +180,7 @@ tc_document_steps(const TcTaskView *view)
 	values[5] = tc_array_int32(attempts, nsteps);
 	values[6] = array_of_times(started, nsteps);
 	values[7] = array_of_times(finished, nsteps);
+	values[8] = array_of_children(view);
 	tc_session_pin_utc();
 	tc_plan_run(&plan_steps, values, NULL);
 	return tc_row_varlena(0, 1);

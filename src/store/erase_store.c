@@ -59,6 +59,15 @@ static TcPlan plan_signals = {
 	.argtypes = {INT8OID, INT4OID},
 };
 
+/* Of a child that could not be brought to it yet. */
+static TcPlan plan_errands = {
+	.sql = "UPDATE tasker.errands SET results = " ERASED " WHERE child_task_id = $1 AND results IS NOT NULL",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 1,
+	.argtypes = {INT8OID},
+};
+
 /* Whenever they were published: in any slot. */
 static TcPlan plan_events = {
 	.sql = "UPDATE tasker.domain_events SET payload = " ERASED " WHERE task_id = $1 AND shard_key = $2",
@@ -85,6 +94,7 @@ tc_erase_payload(int64 task_id, int16 slot)
 		tc_plan_run(&plans_history[i], values, NULL);
 	tc_plan_run(&plan_letters, values, NULL);
 	tc_plan_run(&plan_signals, values, NULL);
+	tc_plan_run(&plan_errands, values, NULL);
 	tc_plan_run(&plan_events, values, NULL);
 	return true;
 }

@@ -30,6 +30,7 @@ typedef struct LaneCache
 	uint64		generation;
 	int			n;
 	TcLane	   *lanes;			/* highest priority first, then by id */
+	bool		nests;			/* one of them does */
 	int			nids;
 	int		   *by_id;			/* lane_id -> position, -1 = none */
 } LaneCache;
@@ -40,7 +41,8 @@ static LaneCache *cache = NULL;
 static TcPlan plan_load = {
 	.sql =
 	"SELECT l.lane_id, l.named_task_id, n.name, t.name, t.version, l.queue, l.task_priority, l.priority::int,"
-	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.signal_name IS NOT NULL)"
+	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.signal_name IS NOT NULL),"
+	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.workflow IS NOT NULL)"
 	" FROM tasker.lanes l"
 	" JOIN tasker.named_tasks t ON t.named_task_id = l.named_task_id"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
@@ -67,6 +69,7 @@ read_lane(uint64 row, TcLane *lane, MemoryContext context)
 	lane->task_priority = tc_row_int32(row, 7);
 	lane->priority = (int16) tc_row_int32(row, 8);
 	lane->waits = tc_row_bool(row, 9);
+	lane->nests = tc_row_bool(row, 10);
 	lane->paused = false;
 }
 
@@ -97,6 +100,9 @@ load_cache(void)
 	fresh->lanes = MemoryContextAllocHuge(context, sizeof(TcLane) * Max(fresh->n, 1));
 	for (int i = 0; i < fresh->n; i++)
 		read_lane(i, &fresh->lanes[i], context);
+	fresh->nests = false;
+	for (int i = 0; i < fresh->n; i++)
+		fresh->nests = fresh->nests || fresh->lanes[i].nests;
 	for (int i = 0; i < fresh->n; i++)
 		fresh->lanes[i].paused = tc_is_paused(fresh->lanes[i].namespace_name, fresh->lanes[i].task_name);
 	index_by_id(fresh);
@@ -292,4 +298,10 @@ tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes)
 			(*lanes)[n++] = &all->lanes[i];
 	}
 	return n;
+}
+
+bool
+tc_lanes_nest(void)
+{
+	return current_cache()->nests;
 }

@@ -23,6 +23,7 @@ typedef struct TcLane
 	int32		task_priority;	/* of its tasks, or the band of it (domain/priority.h) */
 	int16		priority;		/* with the step's, the same way */
 	bool		waits;			/* steps of its template wait for signals */
+	bool		nests;			/* steps of its template run as tasks */
 	bool		paused;			/* its namespace or template is paused */
 } TcLane;
 
@@ -56,5 +57,8 @@ extern bool tc_lanes_have_sql(void);
  * bracket ends.
  */
 extern int	tc_lane_select(const TcLaneFilter *filter, const TcLane ***lanes);
+
+/* Is there any lane whose template has steps that run as tasks? */
+extern bool tc_lanes_nest(void);
 
 #endif							/* TC_LANE_STORE_H */

@@ -80,7 +80,7 @@
 	"  coalesce(sum(l.step_count) FILTER (WHERE l.state = 'complete'), 0) AS steps_of_looked_complete" \
 	" FROM looked_into l)," \
 	"live AS (" \
-	" SELECT count(*) FILTER (WHERE q.phase = 'c') AS in_progress," \
+	" SELECT count(*) FILTER (WHERE q.phase IN ('c', 't')) AS in_progress," \
 	"  count(*) FILTER (WHERE q.waits_for_retry) AS retrying," \
 	"  count(*) FILTER (WHERE q.waits_for_retry AND q.visible_at > $1) AS in_backoff," \
 	"  count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= $1" \

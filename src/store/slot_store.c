@@ -184,7 +184,10 @@ static TcPlan plan_drop = {
 	"letters AS ("
 	" DELETE FROM tasker.dead_letters d USING gone g WHERE d.task_id = g.task_id AND d.shard_key = $1),"
 	"signals AS ("
-	" DELETE FROM tasker.signals s USING gone g WHERE s.task_id = g.task_id AND s.shard_key = $1)"
+	" DELETE FROM tasker.signals s USING gone g WHERE s.task_id = g.task_id AND s.shard_key = $1),"
+	"errands AS ("
+	" DELETE FROM tasker.errands e USING gone g WHERE e.task_id = g.task_id AND e.shard_key = $1"
+	"  AND e.kind NOT IN ('cancel', 'retry'))"
 	"SELECT g.task_id FROM gone g ORDER BY g.task_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,

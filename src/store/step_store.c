@@ -158,7 +158,7 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 static TcPlan plan_lock_claims = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'c'"));
 static TcPlan plan_lock_claim = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'"));
 static TcPlan plan_lock_claim_skip = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'") " SKIP LOCKED");
-static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'r', 'c', 's', 'x'"));
+static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'r', 'c', 's', 't', 'x'"));
 static TcPlan plan_lock_waiting = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'x'"));
 
 static int
@@ -220,7 +220,7 @@ tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 static TcPlan plan_next_live = {
 	.sql =
 	"SELECT min(q.step_no) FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN ('r', 'c', 's')",
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN ('r', 'c', 's', 't')",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -230,7 +230,7 @@ static TcPlan plan_next_live = {
 static TcPlan plan_lock_live = {
 	.sql =
 	"SELECT 1 FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no = $3 AND q.phase IN ('r', 'c', 's') FOR UPDATE",
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no = $3 AND q.phase IN ('r', 'c', 's', 't') FOR UPDATE",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -344,7 +344,7 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 	" claimed_at)" \
 	" SELECT i.task_id, i.step_no, $1, i.slot, i.lane_id, i.phase, false," \
 	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no," \
-	" CASE WHEN i.phase = 's' THEN $12 END" \
+	" CASE WHEN i.phase IN ('s', 't') THEN $12 END" \
 	" FROM (SELECT " I(AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$6") "," AT("$7") "," \
 					   AT("$8") "," AT("$9") "," AT("$10") "," AT("$11") "," AT("$13") " FROM " POSITIONS("$2"), \
 					   "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13") ")" \
@@ -608,7 +608,7 @@ static TcPlan plan_settle_waiting = {
 	.sql =
 	"UPDATE tasker.step_queue q SET phase = i.phase, visible_at = i.visible_at,"
 	" remaining_parents = i.remaining, satisfied_parents = i.satisfied,"
-	" claimed_at = CASE WHEN i.phase = 's' THEN $8 END"
+	" claimed_at = CASE WHEN i.phase IN ('s', 't') THEN $8 END"
 	" FROM unnest($2::bigint[], $3::int[], $4::\"char\"[], $5::timestamptz[], $6::int[], $7::int[])"
 	"  AS i(task_id, step_no, phase, visible_at, remaining, satisfied)"
 	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
@@ -1038,7 +1038,7 @@ tc_move_of_claim(const TcQueueRow *row, TcMoveVerb verb, TcStepState to, const c
 		.reason = reason,
 	};
 
-	Assert(row->phase == TC_PHASE_CLAIMED);
+	Assert(row->phase == TC_PHASE_CLAIMED || row->phase == TC_PHASE_TASK);
 	return move;
 }
 
@@ -1134,9 +1134,9 @@ tc_step_record_moves(const TcStepMove *moves, int n)
 /* Not EXISTS: the planner would hash the whole queue to answer it. */
 static TcPlan plan_rest = {
 	.sql =
-	"SELECT (SELECT q.phase IN ('r', 'c', 's') FROM tasker.step_queue q"
+	"SELECT (SELECT q.phase IN ('r', 'c', 's', 't') FROM tasker.step_queue q"
 	"  WHERE q.task_id = i.task_id AND q.shard_key = $1"
-	"  ORDER BY q.phase IN ('r', 'c', 's') DESC LIMIT 1)"
+	"  ORDER BY q.phase IN ('r', 'c', 's', 't') DESC LIMIT 1)"
 	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
 	.kind = TC_LATEST,
 	.expect = SPI_OK_SELECT,

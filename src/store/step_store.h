@@ -15,6 +15,7 @@
 #define TC_PHASE_READY 'r'		/* claimable from visible_at on */
 #define TC_PHASE_CLAIMED 'c'	/* in a worker's hands until visible_at */
 #define TC_PHASE_SIGNAL 's'		/* waits for a signal, until visible_at */
+#define TC_PHASE_TASK 't'		/* runs as a task of its own, to begin at visible_at */
 #define TC_PHASE_ENDED 'x'		/* ended before its parents did: they must not wake it */
 
 typedef struct TcStepKey
@@ -152,7 +153,8 @@ extern void tc_queue_remove(const TcStepKey *keys, int n);
 	X(CONDITION, "condition") \
 	X(SIGNAL, "signal") \
 	X(TIMEOUT, "timeout") \
-	X(RUN_AT, "run_at")
+	X(RUN_AT, "run_at") \
+	X(WORKFLOW, "workflow")
 
 typedef enum TcMoveVerb
 {

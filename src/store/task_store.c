@@ -20,7 +20,7 @@
 
 #define TASK_COLUMNS \
 	"t.task_id, t.named_task_id, t.state, t.failed_steps, t.priority, t.run_at, " \
-	"t.paused_at, t.started_at, t.finished_at, t.slot"
+	"t.paused_at, t.started_at, t.finished_at, t.slot, coalesce(t.parent_step_id, 0)"
 
 #define KEY_HASH_LENGTH 32
 
@@ -40,6 +40,7 @@ read_task_row(uint64 row, TcTaskRow *task)
 	task->started_at = tc_row_timestamptz(row, 8);
 	task->finished_at = tc_row_timestamptz(row, 9);
 	task->slot = tc_row_int16(row, 10);
+	task->parent_step_id = tc_row_int64(row, 11);
 }
 
 /* The owner of the tables is who we are: its sequence asks for no more. */
@@ -55,22 +56,23 @@ static TcPlan plan_insert = {
 	.sql =
 	"INSERT INTO tasker.tasks (task_id, shard_key, named_task_id, state, priority, created_at,"
 	" run_at, context, idempotency_key, initiator, source_system, reason, tags,"
-	" correlation_id, parent_correlation_id, created_by, created_as, slot)"
+	" correlation_id, parent_correlation_id, created_by, created_as, slot, parent_step_id, nesting)"
 	" VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-	" coalesce($13, gen_random_uuid()), $14, $15, $16, $17)",
+	" coalesce($13, gen_random_uuid()), $14, $15, $16, $17, $18, $19)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 17,
+	.nargs = 19,
 	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, INT2OID},
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, INT2OID,
+		INT8OID, INT2OID},
 };
 
 int16
 tc_task_insert(int64 task_id, const TcNewTask *task)
 {
 	int16		slot = tc_slot_current();
-	Datum		values[17];
-	char		nulls[17];
+	Datum		values[19];
+	char		nulls[19];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(task_id);
@@ -91,9 +93,12 @@ tc_task_insert(int64 task_id, const TcNewTask *task)
 	nulls[12] = task->correlation_id == 0 ? 'n' : ' ';
 	values[13] = task->parent_correlation_id;
 	nulls[13] = task->parent_correlation_id == 0 ? 'n' : ' ';
-	values[14] = CStringGetTextDatum(tc_session_role());
-	values[15] = tc_text_or_null(tc_session_acting_role(), &nulls[15]);
+	values[14] = CStringGetTextDatum(task->created_by ? task->created_by : tc_session_role());
+	values[15] = tc_text_or_null(task->created_by ? task->created_as : tc_session_acting_role(), &nulls[15]);
 	values[16] = Int16GetDatum(slot);
+	values[17] = Int64GetDatum(task->parent_step_id);
+	values[18] = Int16GetDatum(task->nesting);
+	nulls[17] = nulls[18] = task->parent_step_id == 0 ? 'n' : ' ';
 	tc_plan_run(&plan_insert, values, nulls);
 	return slot;
 }

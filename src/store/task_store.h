@@ -27,6 +27,12 @@ typedef struct TcNewTask
 	Datum		tags;			/* text[], 0 = NULL */
 	Datum		correlation_id; /* uuid, 0 = make one */
 	Datum		parent_correlation_id;	/* uuid, 0 = NULL */
+
+	/* of a sub-workflow */
+	int64		parent_step_id; /* the step it runs for, 0 = none */
+	int16		nesting;		/* how many parents stand above it */
+	const char *created_by;		/* in whose name; NULL = the session's */
+	const char *created_as;
 } TcNewTask;
 
 /* A task as it is asked for. */
@@ -52,6 +58,7 @@ typedef struct TcTaskRow
 	TimestampTz started_at;
 	TimestampTz finished_at;
 	int16		slot;			/* of its history */
+	int64		parent_step_id; /* the step it runs for, 0 = none */
 } TcTaskRow;
 
 /* One change of a task's state, as it goes into the table and its history. */

@@ -12,6 +12,7 @@
 
 #include "errors.h"
 #include "schema/condition.h"
+#include "schema/workflow.h"
 #include "store/json_hash.h"
 #include "store/template_json.h"
 #include "store/template_reader.h"
@@ -112,6 +113,7 @@ typedef enum StepField
 	STEP_SIGNAL_NAME,
 	STEP_SIGNAL_TIMEOUT,
 	STEP_SIGNAL_ON_TIMEOUT,
+	STEP_WORKFLOW,
 	STEP_FIELD_COUNT
 } StepField;
 
@@ -148,6 +150,7 @@ static const TcFieldName step_fields[] = {
 	[STEP_SIGNAL_NAME] = {signal_block, "name"},
 	[STEP_SIGNAL_TIMEOUT] = {signal_block, "timeout_seconds"},
 	[STEP_SIGNAL_ON_TIMEOUT] = {signal_block, "on_timeout"},
+	[STEP_WORKFLOW] = {NULL, "workflow"},
 };
 
 static const TcKey handler_keys[] = {
@@ -216,6 +219,7 @@ static const TcKey step_keys[] = {
 	.max = TC_MAX_DELAY_MS / 1000},
 	{.name = "run_at", .field = STEP_RUN_AT, .read = tc_read_json},
 	{.name = signal_block, .nested = signal_keys},
+	{.name = "workflow", .field = STEP_WORKFLOW, .read = tc_read_json},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
 	.words = step_types, .supported = SUPPORTED_TYPES},
@@ -236,7 +240,6 @@ static const TcKey step_keys[] = {
 	{.name = "lifecycle", .read = tc_read_unsupported},
 	{.name = "map", .read = tc_read_unsupported},
 	{.name = "rate_limit", .read = tc_read_unsupported},
-	{.name = "workflow", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
 	{.name = "custom_events", .read = tc_read_kept},
@@ -384,6 +387,7 @@ static void check_condition(TcReader *reader, const TcPath *path, const TcValue 
 static void check_run_at(TcReader *reader, const TcPath *path, const TcValue *values);
 static void check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object,
 						 const TcValue *values);
+static void check_workflow(TcReader *reader, const TcPath *path, const TcValue *values);
 static void check_decision(TcReader *reader, const TcPath *path, const TcStep *step,
 						   const TcValue *values);
 static void check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *template);
@@ -548,6 +552,7 @@ read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *
 	check_condition(reader, path, values);
 	check_run_at(reader, path, values);
 	check_signal(reader, path, object, values);
+	check_workflow(reader, path, values);
 	check_decision(reader, path, step, values);
 	check_sql(reader, path, values);
 	tc_write_fields(reader, step_fields, values, STEP_FIELD_COUNT);
@@ -599,6 +604,7 @@ fill_step(TcStep *step, const TcValue *values)
 	step->signal_name = values[STEP_SIGNAL_NAME].text;
 	step->signal_timeout = tc_value_number(&values[STEP_SIGNAL_TIMEOUT], -1);
 	step->on_timeout = tc_value_integer(&values[STEP_SIGNAL_ON_TIMEOUT], TC_ON_TIMEOUT_FAIL);
+	step->workflow = json_document(&values[STEP_WORKFLOW]);
 }
 
 /* What a step does about its parents means nothing where there are none. */
@@ -680,6 +686,30 @@ check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object, const
 	}
 }
 
+/* Nor does one take a step that runs as a task: that has workers, attempts and times of its own. */
+static void
+check_workflow(TcReader *reader, const TcPath *path, const TcValue *values)
+{
+	static const StepField of_others[] = {
+		STEP_CALLABLE, STEP_METHOD, STEP_RESOLVER, STEP_INITIALIZATION, STEP_SQL, STEP_RETRYABLE,
+		STEP_MAX_ATTEMPTS, STEP_BACKOFF, STEP_BACKOFF_BASE_MS, STEP_MAX_BACKOFF_MS, STEP_JITTER,
+		STEP_TIMEOUT_SECONDS, STEP_QUEUE
+	};
+	TcPath		here = {.parent = path, .key = "workflow"};
+
+	if (values[STEP_WORKFLOW].key == NULL)
+		return;
+	tc_workflow_check(&values[STEP_WORKFLOW].json, tc_path_text(&here), names_of_parents(values), &reader->faults);
+	for (int i = 0; i < lengthof(of_others); i++)
+	{
+		if (values[of_others[i]].key != NULL)
+			fault_at(reader, path, values[of_others[i]].key->name,
+					 "means nothing for a step that runs as a task of its own");
+	}
+	if (values[STEP_SIGNAL_NAME].key != NULL)
+		fault_at(reader, path, signal_block, "a step either waits for a signal or runs as a task; let one follow the other");
+}
+
 static void
 check_decision(TcReader *reader, const TcPath *path, const TcStep *step, const TcValue *values)
 {
@@ -689,6 +719,8 @@ check_decision(TcReader *reader, const TcPath *path, const TcStep *step, const T
 		fault_at(reader, path, "on_failure", "must not be \"continue\" for a decision: without its result no branch can be taken");
 	if (step->signal_name != NULL)
 		fault_at(reader, path, signal_block, "a decision is made by a worker; let one follow the wait");
+	if (step->workflow != NULL)
+		fault_at(reader, path, "workflow", "a decision is made by a worker; let one follow the sub-workflow");
 }
 
 /*

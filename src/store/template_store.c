@@ -105,7 +105,7 @@ static TcPlan plan_steps = {
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms, jitter,"
 	" coalesce(timeout_seconds, 0), on_failure, result_schema, step_type, trigger_rule,"
 	" condition, unmet_fails, delay_seconds, signal_name, coalesce(signal_timeout_seconds, -1), signal_on_timeout,"
-	" run_at"
+	" run_at, workflow"
 	" FROM tasker.named_steps WHERE named_task_id = $1 ORDER BY step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -192,17 +192,17 @@ static TcPlan plan_insert_namespace = {
 static TcPlan plan_insert_header = {
 	.sql =
 	"INSERT INTO tasker.named_tasks (namespace_id, name, version, identity_strategy, step_count,"
-	" definition, definition_hash, created_at, created_by, on_failure, input_schema)"
+	" definition, definition_hash, created_at, created_by, on_failure, input_schema, created_as)"
 	" SELECT namespace_id, $2, $3, $4, $5, $6, $7, $8, $9,"
-	" CASE WHEN $10 THEN 'fail_fast' ELSE 'continue' END, $11"
+	" CASE WHEN $10 THEN 'fail_fast' ELSE 'continue' END, $11, $12"
 	" FROM tasker.task_namespaces WHERE name = $1"
 	" ON CONFLICT (namespace_id, name, version) DO NOTHING"
 	" RETURNING named_task_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT_RETURNING,
-	.nargs = 11,
+	.nargs = 12,
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, BYTEAOID,
-	TIMESTAMPTZOID, TEXTOID, BOOLOID, JSONBOID},
+	TIMESTAMPTZOID, TEXTOID, BOOLOID, JSONBOID, TEXTOID},
 };
 
 static TcPlan plan_insert_steps = {
@@ -211,29 +211,29 @@ static TcPlan plan_insert_steps = {
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
 	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth, result_schema,"
 	" step_type, trigger_rule, condition, unmet_fails, delay_seconds, signal_name, signal_timeout_seconds,"
-	" signal_on_timeout, run_at)"
+	" signal_on_timeout, run_at, workflow)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
 	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth, s.result_schema, s.step_type, s.trigger_rule,"
 	" s.condition, s.unmet_fails, s.delay_seconds, s.signal_name, nullif(s.signal_timeout, -1), s.signal_on_timeout,"
-	" s.run_at"
+	" s.run_at, s.workflow"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
 	" $14::float8[], $15::int[], $16::text[], $17::int[], $18::jsonb[], $19::text[], $20::text[],"
-	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[], $27::jsonb[]) WITH ORDINALITY"
+	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[], $27::jsonb[], $28::jsonb[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
 	" jitter, timeout_seconds, on_failure, min_depth, result_schema, step_type, trigger_rule,"
-	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout, run_at, step_no)",
+	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout, run_at, workflow, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 27,
+	.nargs = 28,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
 	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID,
 	TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,
-	FLOAT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID},
+	FLOAT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -408,6 +408,7 @@ load_steps(TcTemplate *template)
 	{
 		CHECK_FOR_INTERRUPTS();
 		load_step(&template->steps[i], i);
+		template->nests = template->nests || template->steps[i].workflow != NULL;
 	}
 }
 
@@ -449,6 +450,7 @@ load_step(TcStep *step, uint64 row)
 		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id,
 							   "The timeout rule is unknown.");
 	step->run_at = row_varlena_here(row, 26);
+	step->workflow = row_varlena_here(row, 27);
 }
 
 static void
@@ -642,13 +644,15 @@ insert_header(const TcTemplate *template, const struct varlena *definition,
 		CStringGetTextDatum(tc_session_role()),
 		BoolGetDatum(template->fail_fast),
 		PointerGetDatum(template->input_schema),
+		(Datum) 0,
 	};
 	char		nulls[lengthof(values)];
 	Datum		namespace_values[] = {values[0], values[7]};
 
 	memset(nulls, ' ', sizeof(nulls));
 	if (template->input_schema == NULL)
-		nulls[lengthof(values) - 1] = 'n';
+		nulls[lengthof(values) - 2] = 'n';
+	values[lengthof(values) - 1] = tc_text_or_null(tc_session_acting_role(), &nulls[lengthof(values) - 1]);
 	tc_plan_run(&plan_insert_namespace, namespace_values, NULL);
 	return tc_plan_run(&plan_insert_header, values, nulls) == 0 ? 0 : tc_row_int32(0, 1);
 }
@@ -703,6 +707,7 @@ DEFINE_STEP_COLUMN(unmet_fails, bool, step->unmet_fails, tc_array_bool)
 DEFINE_STEP_COLUMN(delays, double, step->delay_seconds, array_float8)
 DEFINE_STEP_COLUMN(signal_names, const char *, step->signal_name, tc_array_text)
 DEFINE_STEP_COLUMN(run_ats, const struct varlena *, step->run_at, tc_array_jsonb)
+DEFINE_STEP_COLUMN(workflows, const struct varlena *, step->workflow, tc_array_jsonb)
 DEFINE_STEP_COLUMN(signal_timeouts, double, step->signal_timeout, array_float8)
 DEFINE_STEP_COLUMN(timeout_rules, const char *, tc_timeout_rule_name(step->on_timeout), tc_array_text)
 DEFINE_STEP_COLUMN(result_schemas, const struct varlena *, step->result_schema, tc_array_jsonb)
@@ -747,6 +752,7 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		signal_timeouts(template),
 		timeout_rules(template),
 		run_ats(template),
+		workflows(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);

@@ -179,7 +179,7 @@ derive_states(TcTaskView *view)
 		TcStepView *step = &view->steps[node];
 		TcStepFacts facts = {
 			.live = step->live && step->phase != TC_PHASE_ENDED,
-			.claimed = step->live && step->phase == TC_PHASE_CLAIMED,
+			.claimed = step->live && (step->phase == TC_PHASE_CLAIMED || step->phase == TC_PHASE_TASK),
 			.waits_for_retry = step->waits_for_retry,
 			.recorded = step->recorded,
 			.last_recorded = step->last_recorded,
@@ -188,7 +188,7 @@ derive_states(TcTaskView *view)
 		};
 
 		step->state = tc_step_state_of(&facts);
-		if (step->live && step->phase == TC_PHASE_CLAIMED)
+		if (facts.claimed)
 			step->last_attempted_at = step->claimed_at;
 		if (!step->live)
 			step->attempts = step->history_attempts;
@@ -338,7 +338,7 @@ bool
 tc_view_is_triggered(const TcStepView *step)
 {
 	return step->live && (step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED ||
-						  step->phase == TC_PHASE_SIGNAL);
+						  step->phase == TC_PHASE_SIGNAL || step->phase == TC_PHASE_TASK);
 }
 
 bool

@@ -98,6 +98,8 @@ def busy(db)
   db.exec(%q(SELECT tasker.register_task_template('{"name": "held", "namespace": "dump", "steps": [{"name": "a"}]}')))
   db.create("held")
   db.exec("SELECT tasker.pause_template('held', 'dump', 'before the move')")
+  db.exec(%q(SELECT tasker.register_task_template('{"name": "outer", "namespace": "dump", "steps": [{"name": "inner", "workflow": {"name": "diamond"}}, {"name": "after", "depends_on": ["inner"]}]}')))
+  db.create("outer") # another task runs for its step
   db.exec("SELECT tasker.publish_event('dump.begins')")
 end
 

@@ -26,6 +26,7 @@ module Race
       check("each idempotency key made one task", split_keys)
       check("every acknowledged signal is kept once, and no other", lost_signals)
       check("a signal is taken by one step, and is its result", misused_signals)
+      check("a task that ended is a step that ended, and says so", misled_parents)
       check("verify_all() finds nothing", violations)
       puts "1..#{@passed + @failed}", "#{@passed} passed, #{@failed} failed"
       @failed.zero?
@@ -56,6 +57,7 @@ module Race
     OPEN = "t.state IN ('pending', 'in_progress')"
 
     def drain
+      Templates::NAMES.each { |name| query("SELECT tasker.resume_template($1, $2)", name, @namespace) }
       query("SELECT tasker.resume_task(t.task_id) FROM #{TASKS} AND #{OPEN} AND t.paused_at IS NOT NULL", @namespace)
       deadline = Race.now + DRAIN_LIMIT
       while Race.now < deadline && query("SELECT FROM #{TASKS} AND #{OPEN} LIMIT 1", @namespace).ntuples.positive?
@@ -83,6 +85,8 @@ module Race
 
     def unended
       lines("SELECT 'task', t.task_id, t.state FROM #{TASKS} AND #{OPEN}", @namespace) +
+        lines("SELECT 'errand', e.kind, e.task_id, e.step_no, e.child_task_id FROM tasker.errands e " \
+              "WHERE e.task_id IN (SELECT t.task_id FROM #{TASKS})", @namespace) +
         lines("SELECT 'step', q.task_id, q.step_no, q.phase FROM tasker.step_queue q " \
               "WHERE q.task_id IN (SELECT t.task_id FROM #{TASKS})", @namespace)
     end
@@ -104,7 +108,7 @@ module Race
 
     def split_keys
       made = @ledger.keys.select { |_, answers| answers.map(&:first).uniq.size > 1 || answers.count(&:last) > 1 }
-      lines("SELECT 'stored twice:', t.idempotency_key FROM #{TASKS} GROUP BY t.idempotency_key HAVING count(*) > 1",
+      lines("SELECT 'stored twice:', t.idempotency_key FROM #{TASKS} AND t.idempotency_key IS NOT NULL GROUP BY t.idempotency_key HAVING count(*) > 1",
             @namespace) + made.map { |key, answers| "#{key}: #{answers}" }
     end
 
@@ -128,6 +132,15 @@ module Race
         lines("SELECT 'step', m.step_no, 'of task', m.task_id, 'went on with', m.results, 'of no signal' FROM tasker.step_moves m " \
               "WHERE m.verb = 'signal' AND m.task_id IN (SELECT t.task_id FROM #{TASKS}) AND NOT EXISTS " \
               "(SELECT FROM tasker.signals g WHERE (g.task_id, g.step_no, g.payload) = (m.task_id, m.step_no, m.results))", @namespace)
+    end
+
+    # The newest task of a step and the step: both ended, and alike; or nobody waits for it any more.
+    def misled_parents
+      lines("SELECT 'step', s.workflow_step_id, s.state, 'runs as task', c.task_id, c.state, s.results ->> 'task_id' FROM " \
+            "(SELECT DISTINCT ON (t.parent_step_id) t.parent_step_id, t.task_id, t.state FROM #{TASKS} AND t.parent_step_id IS NOT NULL " \
+            "ORDER BY t.parent_step_id, t.task_id DESC) c JOIN tasker.workflow_steps s ON s.workflow_step_id = c.parent_step_id " \
+            "WHERE s.task_id = c.parent_step_id / 1000000 AND (s.state = 'complete' AND (c.state NOT IN ('complete', 'resolved_manually') " \
+            "OR (s.results ->> 'task_id')::bigint IS DISTINCT FROM c.task_id) OR s.state = 'in_progress')", @namespace)
     end
 
     def violations = lines("SELECT * FROM tasker.verify_all(NULL)")

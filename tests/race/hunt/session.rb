@@ -8,7 +8,7 @@ module Race
     WEIGHTS = {
       create: 7, create_bulk: 3, claim: 24, complete: 14, complete_batch: 14, complete_and_claim: 8,
       fail_for_now: 6, fail_for_good: 2, heartbeat: 6, release: 4, checkpoint: 3,
-      signal: 8, cancel: 1, pause: 1, resume: 4, retry: 3, reset: 2, resolve: 1, skip: 1
+      signal: 8, cancel: 1, pause: 1, resume: 4, retry: 3, reset: 2, resolve: 1, skip: 1, pause_template: 1, resume_template: 4
     }.freeze
     VERBS = WEIGHTS.flat_map { |verb, weight| [verb] * weight }.freeze
 
@@ -20,7 +20,7 @@ module Race
     # is illegal or too late, or that the task has not so many steps; a sender of signals that the
     # task is over, or of a template that waits for none.
     REFUSALS = Hash.new(%w[TC011]).merge!(
-      %i[create create_bulk claim].to_h { |verb| [verb, []] },
+      %i[create create_bulk claim pause_template resume_template].to_h { |verb| [verb, []] },
       %i[cancel pause resume retry].to_h { |verb| [verb, %w[TC012]] },
       { signal: %w[TC012 22023] }
     ).merge!(
@@ -201,7 +201,7 @@ module Race
 
     { cancel: "cancel_task", pause: "pause_task", resume: "resume_task", retry: "retry_task" }.each do |verb, function|
       define_method(verb) do
-        task = @ledger.task(@random) or return :idle
+        task = any_task or return :idle
         query("SELECT tasker.#{function}($1)", task)
         nil
       end
@@ -221,6 +221,19 @@ module Race
       nil
     end
 
-    def any_step = @ledger.task(@random)&.then { |task| (task.to_i * 1_000_000) + 1 + @random.rand(STEPS) }
+    %i[pause_template resume_template].each do |verb|
+      define_method(verb) { query("SELECT tasker.#{verb}($1, $2)", Templates::FIXED.sample(random: @random), @namespace) && nil }
+    end
+
+    # Now and then one that runs for a step of it.
+    def any_task
+      task = @ledger.task(@random)
+      return task if task.nil? || @random.rand < 0.6
+
+      query("SELECT task_id FROM tasker.tasks WHERE parent_step_id BETWEEN $1::bigint * 1000000 AND $1::bigint * 1000000 + 999999 ORDER BY task_id DESC LIMIT 1",
+            task).first&.fetch("task_id") || task
+    end
+
+    def any_step = any_task&.then { |task| (task.to_i * 1_000_000) + 1 + @random.rand(STEPS) }
   end
 end

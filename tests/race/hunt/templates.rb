@@ -2,9 +2,9 @@
 
 module Race
   # Random graphs with every failure rule, one that is all joins, one that any failure ends, one that
-  # takes branches, and one that waits for signals.
+  # takes branches, one that waits for signals, and one that runs others as its steps, three deep.
   module Templates
-    FIXED = %w[lattice branches signals].freeze
+    FIXED = %w[lattice branches signals leaf middle nested].freeze
     NAMES = %w[random1 random2 random3 fail_fast].concat(FIXED).freeze
     FAILURE_RULES = %w[fail fail skip continue].freeze
     BRANCHES = %w[left middle right].freeze
@@ -52,6 +52,16 @@ module Race
        *joins.map { |name, rule| [name, BRANCHES, { "trigger_rule" => rule }] },
        ["end", joins.keys, { "trigger_rule" => "all_done" }]]
     end
+
+    def self.leaf = [["one", []], ["two", %w[one]]]
+    def self.middle = [["before", []], ["deep", %w[before], runs("leaf")]]
+
+    def self.nested
+      [["begin", []], ["left", %w[begin], runs("middle")], ["right", %w[begin], runs("random1")], ["early", [], runs("fail_fast")],
+       ["both", %w[left right]], ["end", %w[left right early], { "trigger_rule" => "all_done" }]]
+    end
+
+    def self.runs(name) = { "workflow" => { "name" => name } }
 
     # Two steps wait for signals of one name, one from the beginning on.
     def self.signals
