@@ -15,17 +15,19 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN QUERY SELECT SQLSTATE || ' ' || d FROM string_to_table(coalesce(nullif(detail, ''), SQLERRM), E'\n') d;
 END $$;
 
--- A family of tasks, as it is seen from its first: names instead of ids.
-CREATE FUNCTION pg_temp.family(task bigint) RETURNS TABLE (family text) LANGUAGE sql AS $$
-	WITH RECURSIVE f AS (
-		SELECT t.task_id, t.state, 0 AS depth, ARRAY[]::bigint[] AS place FROM tasker.tasks t WHERE t.task_id = task
-		UNION ALL
-		SELECT t.task_id, t.state, f.depth + 1, f.place || t.parent_step_id || t.task_id FROM f JOIN tasker.tasks t ON t.parent_step_id / 1000000 = f.task_id)
-	SELECT repeat('  ', depth) || k.name || ' ' || f.state || ': ' || (SELECT string_agg(s.name || ' ' || s.state, ', ' ORDER BY s.step_no) FROM tasker.workflow_steps s WHERE s.task_id = f.task_id)
-		|| coalesce(' !' || (SELECT string_agg(v.violation, '; ') FROM tasker.verify_task(f.task_id) v), '')
-	FROM f JOIN tasker.tasks t USING (task_id) JOIN tasker.named_tasks k USING (named_task_id) ORDER BY place $$;
+-- The newest task that ran for a step (by name; without one, for any of them).
 CREATE FUNCTION pg_temp.child(task bigint, step text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
-	SELECT max(c.task_id) FROM tasker.tasks c JOIN tasker.workflow_steps s ON s.workflow_step_id = c.parent_step_id WHERE s.task_id = task AND s.name = coalesce(step, s.name) $$;
+	SELECT max(c.task_id) FROM tasker.tasks c WHERE c.parent_step_id BETWEEN task * 1000000 AND task * 1000000 + 999999 AND (step IS NULL OR c.parent_step_id % 1000000 = (
+		SELECT s.step_no FROM tasker.named_steps s JOIN tasker.tasks t USING (named_task_id) WHERE t.task_id = task AND s.name = step)) $$;
+-- A family of tasks, as it is seen from its first: names instead of ids.
+CREATE FUNCTION pg_temp.family(task bigint, depth int DEFAULT 0) RETURNS TABLE (family text) LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY SELECT repeat('  ', depth) || (SELECT k.name || ' ' || t.state FROM tasker.tasks t JOIN tasker.named_tasks k USING (named_task_id) WHERE t.task_id = task)
+		|| ': ' || (SELECT string_agg(s.name || ' ' || s.state, ', ' ORDER BY s.step_no) FROM tasker.workflow_steps s WHERE s.task_id = task)
+		|| coalesce(' !' || (SELECT string_agg(v.violation, '; ') FROM tasker.verify_task(task) v), '');
+	RETURN QUERY SELECT f.family FROM (SELECT c.task_id, c.parent_step_id FROM tasker.tasks c WHERE c.parent_step_id BETWEEN task * 1000000 AND task * 1000000 + 999999 ORDER BY c.parent_step_id, c.task_id) c,
+		pg_temp.family(c.task_id, depth + 1) f;
+END $$;
 CREATE FUNCTION pg_temp.run(task bigint, result jsonb DEFAULT '1', times int DEFAULT 1) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. times LOOP
@@ -79,7 +81,7 @@ SELECT pg_temp.family(:t);
 SELECT pg_temp.message(:t, 2);
 SELECT tasker.retry_task(:t, 'again');
 SELECT pg_temp.family(:t);
-SELECT count(*) AS children FROM tasker.tasks WHERE parent_step_id / 1000000 = :t;
+SELECT count(*) AS children FROM tasker.tasks WHERE parent_step_id = :t * 1000000::bigint + 2;
 SELECT pg_temp.run(pg_temp.child(:t), '2', 3);
 SELECT pg_temp.family(:t);
 -- retrying it lets the parent go on; so does whoever resolves it
