@@ -149,6 +149,14 @@ SELECT pg_temp.family(:t);
 SELECT pg_temp.run(pg_temp.child(:t, 'second'));
 SELECT pg_temp.family(:t);
 
+-- reset in a pause: what ran is cancelled at once, which is no result, and another is created when it is over
+SELECT pg_temp.make('two') AS t \gset
+SELECT tasker.pause_task(:t, 'hold');
+SELECT task_state FROM tasker.reset_step(:t * 1000000::bigint + 1);
+SELECT pg_temp.family(:t);
+SELECT tasker.resume_task(:t);
+SELECT pg_temp.family(:t);
+
 -- fail_fast: whichever ends first ends the others
 SELECT pg_temp.register('fast', '[{"name": "a", "workflow": {"name": "small"}}, {"name": "b", "workflow": {"name": "small"}}, {"name": "c"}]', '{"on_failure": "fail_fast"}');
 SELECT pg_temp.make('fast') AS t \gset

@@ -95,6 +95,32 @@ MAINTAIN.call(task)
 check("cancel: then it is", [TWO.state(TWO.child(task, 1)), TWO.errands(task)], %w[cancelled none])
 check("cancel: its worker is fenced", refusal { ONE.complete(x) }, "TC011")
 
+# A step is reset while the end of its child is not committed, or somebody has that in hand.
+{ "ends" => :complete, "is held" => :heartbeat }.each do |what, verb|
+  task = create("parent")
+  old = ONE.child(task, 1)
+  x = ONE.claim(old)
+  ONE.exec("BEGIN")
+  if verb == :complete
+    # the end is ready, but for the row of the step: so it is in the errands when the step is reset
+    TWO.exec("BEGIN")
+    TWO.exec("SELECT FROM tasker.step_queue WHERE task_id = $1 FOR UPDATE", task)
+    ONE.complete(x)
+    TWO.exec("SELECT FROM tasker.reset_step($1)", (task.to_i * 1_000_000) + 1)
+    ONE.exec("COMMIT")
+    TWO.exec("COMMIT")
+  else
+    ONE.exec("SELECT FROM tasker.heartbeat('errands', array[$1::bigint], array[$2::bigint], 600)", *x)
+    TWO.exec("SELECT FROM tasker.reset_step($1)", (task.to_i * 1_000_000) + 1)
+    ONE.exec("COMMIT")
+  end
+  check("reset while its child #{what}: another runs for it", [ONE.child(task, 1) == old, ONE.state(ONE.child(task, 1)), ONE.states(task)],
+        [false, "pending", "x in_progress, y in_progress, join pending"])
+  MAINTAIN.call(task)
+  check("reset while its child #{what}: that of before changes nothing", [ONE.state(old), ONE.states(task), ONE.errands(task), ONE.violations(task)],
+        [verb == :complete ? "complete" : "cancelled", "x in_progress, y in_progress, join pending", "none", []])
+end
+
 # A rollback takes everything back, the task that it would have started and its errands included.
 task = create("chain")
 first = ONE.claim(task)
