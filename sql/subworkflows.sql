@@ -41,9 +41,9 @@ CREATE FUNCTION pg_temp.why(task bigint, step int) RETURNS SETOF text LANGUAGE s
 	SELECT reason || ': ' || regexp_replace(regexp_replace(detail, '\d{4}-\d\d-\d\dT[-0-9T:.+]+', 'T', 'g'), 'task \d+', 'task N', 'g') FROM tasker.explain_step(task * 1000000::bigint + step) $$;
 CREATE FUNCTION pg_temp.message(task bigint, step int) RETURNS text LANGUAGE sql AS $$
 	SELECT regexp_replace(tasker.get_task(task) #>> ARRAY['steps', (step - 1)::text, 'error', 'message'], 'task \d+', 'task N') $$;
-CREATE FUNCTION pg_temp.make(name text, context jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS $$ SELECT task_id FROM tasker.create_task(name, context, 'nested') $$;
+CREATE FUNCTION pg_temp.make(name text, context jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS $$ SELECT task_id FROM tasker.create_task(name, context, 'subflows') $$;
 CREATE FUNCTION pg_temp.register(name text, steps jsonb, more jsonb DEFAULT '{}') RETURNS boolean LANGUAGE sql AS $$
-	SELECT created FROM tasker.register_task_template(jsonb_build_object('name', name, 'namespace', 'nested', 'steps', steps) || more) $$;
+	SELECT created FROM tasker.register_task_template(jsonb_build_object('name', name, 'namespace', 'subflows', 'steps', steps) || more) $$;
 
 -- what is refused
 SELECT pg_temp.refusal('tasker.validate_task_template(' || quote_literal(jsonb_build_object('name', 't', 'steps', jsonb_build_array(jsonb_build_object('name', 'a'),
@@ -56,8 +56,8 @@ SELECT pg_temp.refusal('tasker.validate_task_template(' || quote_literal(jsonb_b
 SELECT pg_temp.register('ship', '[{"name": "pick"}, {"name": "pack", "depends_on": ["pick"]}, {"name": "label", "depends_on": ["pick"]}]', '{"input_schema": {"required": ["order"]}}');
 SELECT pg_temp.register('order', '[{"name": "pay"}, {"name": "ship", "depends_on": ["pay"], "priority": 2, "workflow": {"name": "ship", "context": {"order": {"path": "context.id"}, "paid": {"path": "results.pay.sum"}, "none": {"path": "context.no"}, "list": [true, {"path": "context.no"}, {"a": {"path": "results.pay"}}]}}},
 	{"name": "mail", "depends_on": ["ship"]}]');
-SELECT tasker.get_task_template('order', 'nested') #> '{steps,1,workflow}' AS workflow;
-SELECT task_id AS t FROM tasker.create_task('order', '{"id": 5}', 'nested', priority => 7, initiator => 'shop', correlation_id => '00000000-0000-0000-0000-000000000005') \gset
+SELECT tasker.get_task_template('order', 'subflows') #> '{steps,1,workflow}' AS workflow;
+SELECT task_id AS t FROM tasker.create_task('order', '{"id": 5}', 'subflows', priority => 7, initiator => 'shop', correlation_id => '00000000-0000-0000-0000-000000000005') \gset
 SELECT pg_temp.why(:t, 2);
 SELECT pg_temp.run(:t, '{"sum": 3}');
 SELECT pg_temp.child(:t) AS c \gset
@@ -184,7 +184,7 @@ SELECT pg_temp.make('level 1') AS u \gset
 SELECT max(nesting), count(*) FROM tasker.tasks t JOIN tasker.named_tasks k USING (named_task_id) WHERE k.name LIKE 'level %' AND t.task_id > :t AND t.task_id < :u;
 SELECT pg_temp.run(max(task_id)) FROM tasker.tasks WHERE task_id < :u;
 SELECT state, count(*) FROM tasker.tasks t JOIN tasker.named_tasks k USING (named_task_id) WHERE k.name LIKE 'level %' AND t.task_id < :u GROUP BY state;
-SELECT length(results::text) > 1000 AS nested FROM tasker.workflow_steps WHERE task_id = :t;
+SELECT length(results::text) > 1000 AS subflows FROM tasker.workflow_steps WHERE task_id = :t;
 SELECT tasker.cancel_task(:u, 'all of it');
 SELECT state, count(*) FROM tasker.tasks t JOIN tasker.named_tasks k USING (named_task_id) WHERE k.name LIKE 'level %' AND t.task_id >= :u GROUP BY state;
 SELECT pg_temp.register('self', '[{"name": "again", "workflow": {"name": "self"}}]');
@@ -195,26 +195,26 @@ SELECT pg_temp.family(:t);
 SELECT DISTINCT pg_temp.message(t.task_id, 1) FROM tasker.tasks t JOIN tasker.named_tasks k USING (named_task_id) WHERE k.name = 'self' ORDER BY 1;
 
 -- other namespaces: for whoever may create tasks there
-CREATE ROLE nested_author LOGIN;
-SELECT tasker.grant_access('nested_author', 'producer', ARRAY['nested_a']), tasker.grant_access('nested_author', 'worker', ARRAY['nested_a']);
-SELECT count(*) FROM tasker.register_task_template('{"name": "there", "namespace": "nested_b", "steps": [{"name": "a"}]}');
-SET ROLE nested_author;
-SELECT pg_temp.refusal('tasker.register_task_template(''{"name": "here", "namespace": "nested_a", "steps": [{"name": "a", "workflow": {"name": "there", "namespace": "nested_b"}}]}'')');
-SELECT pg_temp.refusal('tasker.create_task_from_definition(''{"name": "here", "namespace": "nested_a", "steps": [{"name": "a", "workflow": {"name": "there", "namespace": "nested_b"}}]}'')');
+CREATE ROLE subflows_author LOGIN;
+SELECT tasker.grant_access('subflows_author', 'producer', ARRAY['subflows_a']), tasker.grant_access('subflows_author', 'worker', ARRAY['subflows_a']);
+SELECT count(*) FROM tasker.register_task_template('{"name": "there", "namespace": "subflows_b", "steps": [{"name": "a"}]}');
+SET ROLE subflows_author;
+SELECT pg_temp.refusal('tasker.register_task_template(''{"name": "here", "namespace": "subflows_a", "steps": [{"name": "a", "workflow": {"name": "there", "namespace": "subflows_b"}}]}'')');
+SELECT pg_temp.refusal('tasker.create_task_from_definition(''{"name": "here", "namespace": "subflows_a", "steps": [{"name": "a", "workflow": {"name": "there", "namespace": "subflows_b"}}]}'')');
 RESET ROLE;
-SELECT tasker.grant_access('nested_author', 'producer', ARRAY['nested_b']);
-SET ROLE nested_author;
-SELECT pg_temp.refusal('tasker.register_task_template(''{"name": "here", "namespace": "nested_a", "steps": [{"name": "a", "workflow": {"name": "there", "namespace": "nested_b"}}]}'')');
-SELECT task_id AS t FROM tasker.create_task('here', namespace => 'nested_a') \gset
+SELECT tasker.grant_access('subflows_author', 'producer', ARRAY['subflows_b']);
+SET ROLE subflows_author;
+SELECT pg_temp.refusal('tasker.register_task_template(''{"name": "here", "namespace": "subflows_a", "steps": [{"name": "a", "workflow": {"name": "there", "namespace": "subflows_b"}}]}'')');
+SELECT task_id AS t FROM tasker.create_task('here', namespace => 'subflows_a') \gset
 RESET ROLE;
-SELECT tasker.revoke_access('nested_author', 'producer', ARRAY['nested_b']);
-SELECT task_id AS u FROM tasker.create_task('here', namespace => 'nested_a') \gset
+SELECT tasker.revoke_access('subflows_author', 'producer', ARRAY['subflows_b']);
+SELECT task_id AS u FROM tasker.create_task('here', namespace => 'subflows_a') \gset
 SELECT pg_temp.family(:t); SELECT pg_temp.family(:u);
 SELECT pg_temp.message(:u, 1);
 SELECT created_as FROM tasker.tasks WHERE task_id = pg_temp.child(:t);
 SELECT tasker.cancel_task(:t);
-SELECT tasker.revoke_access('nested_author', 'producer'), tasker.revoke_access('nested_author', 'worker');
-DROP ROLE nested_author;
+SELECT tasker.revoke_access('subflows_author', 'producer'), tasker.revoke_access('subflows_author', 'worker');
+DROP ROLE subflows_author;
 
 SELECT count(*) AS errands FROM tasker.errands;
-SELECT count(*) AS violations FROM tasker.tasks t JOIN tasker.named_tasks n USING (named_task_id) JOIN tasker.task_namespaces s USING (namespace_id), tasker.verify_task(t.task_id) WHERE s.name LIKE 'nested%';
+SELECT count(*) AS violations FROM tasker.tasks t JOIN tasker.named_tasks n USING (named_task_id) JOIN tasker.task_namespaces s USING (namespace_id), tasker.verify_task(t.task_id) WHERE s.name LIKE 'subflows%';
