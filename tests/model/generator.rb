@@ -74,6 +74,7 @@ module ModelTest
       when 0.12...0.22 then make_wait(step, counts)
       when 0.22...0.32 then step.delay = pick([450.25, 1000.25])
       when 0.32...0.47 then make_decision(step, steps)
+      when 0.47...0.55 then step.run_at = !counts
       end
     end
 
@@ -127,7 +128,7 @@ module ModelTest
         "type" => (if step.decision then "decision" elsif converges then "deferred_convergence" end),
         "trigger_rule" => (step.rule unless converges && !step.decision),
         "when" => step.condition && condition_document(step.condition), "when_unmet" => step.unmet,
-        "delay_seconds" => step.delay
+        "delay_seconds" => step.delay, "run_at" => ("context.at" if step.run_at)
       }.compact
     end
 

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "set"
 require_relative "moment"
 
 module ModelTest
@@ -11,9 +12,9 @@ module ModelTest
     def sqlstate = message
   end
 
-  # signal: {name, timeout, on_timeout}; condition: {of, op, value}, of "context.order" or a parent's name
+  # signal: {name, timeout, on_timeout}; run_at: whether it waits for context.at; condition: {of, op, value}, of "context.order" or a parent's name
   Definition = Struct.new(:name, :parents, :queue, :priority, :retryable, :max_attempts, :backoff, :base_ms, :cap_ms,
-                          :timeout, :on_failure, :rule, :decision, :condition, :unmet, :delay, :signal,
+                          :timeout, :on_failure, :rule, :decision, :condition, :unmet, :delay, :run_at, :signal,
                           keyword_init: true)
   Wait = Struct.new(:deadline, keyword_init: true)
   Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, keyword_init: true)
@@ -104,11 +105,15 @@ module ModelTest
 
     # @param now [Moment] of this operation, as everywhere here
     # @param numbers [Hash{String => Integer}] step_no by name: a topological order
-    def initialize(template, now, numbers, priority: 0, run_at: nil, context: {})
+    # @param at [Moment, nil] the time in its context, nil where there is none
+    # @param holds [Set] of the templates that are paused, as [namespace, name], now and later
+    def initialize(template, now, numbers, priority: 0, run_at: nil, context: {}, at: nil, holds: Set.new)
       @template = template
       @priority = priority
       @run_at = run_at
       @context = context
+      @at = at
+      @holds = holds
       @state = "pending"
       @paused = false
       @kept = []                # signals that no step has taken: [name, payload]
@@ -116,7 +121,7 @@ module ModelTest
       @steps = ordered.to_h { |definition| [definition.name, Step.new(definition)] }
       # due since run_at, also when that has passed: an old appointment goes before a new task
       @steps.each_value do |step|
-        next unless step.definition.parents.empty? && !step.definition.condition && !step.definition.signal
+        next unless step.definition.parents.empty? && [step.definition.condition, step.definition.signal, step.definition.run_at].none?
 
         step.not_before = (run_at || now) + (step.definition.delay || 0)
       end
@@ -134,6 +139,8 @@ module ModelTest
     end
 
     def final? = FINAL_TASK_STATES.include?(state)
+    def held_above? = @holds.include?([template.namespace, template.name])
+    def held? = paused || held_above?
     def parents(step) = step.definition.parents.map { |name| steps.fetch(name) }
     def children(step) = steps.values.select { |other| other.definition.parents.include?(step.name) }
     def fates(step) = parents(step).map { |parent| parent.fate(taken?(parent, step)) }
@@ -163,13 +170,13 @@ module ModelTest
     # ---- readiness -----------------------------------------------------------
 
     def ready?(step, now)
-      %w[pending waiting_for_retry].include?(step.state) && !step.not_before.nil? && !paused && !final? &&
+      %w[pending waiting_for_retry].include?(step.state) && !step.not_before.nil? && !held? && !final? &&
         step.not_before <= now
     end
 
     def lease_expired?(step, now) = step.state == "in_progress" && step.claim.lease_until <= now
 
-    def claimable?(step, now) = ready?(step, now) || (!paused && lease_expired?(step, now) && step.attempts_left?)
+    def claimable?(step, now) = ready?(step, now) || (!held? && lease_expired?(step, now) && step.attempts_left?)
 
     # Since when a claimable step is: what claims of one priority are ordered by.
     def claimable_since(step) = step.claim ? step.claim.lease_until : step.not_before
@@ -329,7 +336,7 @@ module ModelTest
       true
     end
 
-    def overdue?(step, now) = !paused && !step.wait.nil? && !step.wait.deadline.nil? && step.wait.deadline <= now
+    def overdue?(step, now) = !held? && !step.wait.nil? && !step.wait.deadline.nil? && step.wait.deadline <= now
 
     # What the next claim in its queue sees to.
     def time_out(step, now)
@@ -395,8 +402,12 @@ module ModelTest
         step.last_failure_at = now
       elsif step.definition.signal
         start_wait(step, base)
+      elsif step.definition.run_at && @at.nil?
+        step.state = "error"
+        step.own_error = Json.new({ "message" => context.value.key?("at") ? %(run_at leads to no date and time: "#{context.value["at"]}") : "run_at leads to nothing" })
+        step.last_failure_at = now
       else
-        step.not_before = base + (step.definition.delay || 0)
+        step.not_before = [base + (step.definition.delay || 0), (@at if step.definition.run_at)].compact.max
       end
     end
 

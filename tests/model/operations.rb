@@ -22,7 +22,7 @@ module ModelTest
     WEIGHTS = {
       claim: 24, complete: 16, complete_batch: 6, complete_and_claim: 6, fail: 16, heartbeat: 3, release: 4,
       checkpoint: 4, create: 8, create_many: 2, cancel: 1, pause: 4, resume: 3, retry_task: 4, reset: 3, resolve: 2,
-      skip: 2, transition_task: 2, transition_step: 4, clock: 9, signal: 5
+      skip: 2, transition_task: 2, transition_step: 4, clock: 9, signal: 5, pause_above: 2, resume_above: 4
     }.freeze
     CHOICES = WEIGHTS.flat_map { |name, weight| [name] * weight }.freeze
     MANY = 15                   # tasks at work at the same time

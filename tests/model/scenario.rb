@@ -167,6 +167,7 @@ module ModelTest
     def drain
       @sessions.each { |session| end_transaction(session) if session.open? }
       session = @sessions.first
+      @templates.each { |template| hold_template(template, false) }
       @world.visible(session).each { |handle| resume(session, handle) if @world.task(session, handle).paused }
       200.times do
         break if active(session).empty?

@@ -3,7 +3,7 @@
 module ModelTest
   # Creating tasks, and what people do to them.
   module TaskOperations
-    Request = Struct.new(:template, :named, :key, :priority, :run_at, :arguments, keyword_init: true) do
+    Request = Struct.new(:template, :named, :key, :priority, :run_at, :at, :arguments, keyword_init: true) do
       def identity = [template.namespace, template.name, key]
 
       def to_s
@@ -21,13 +21,14 @@ module ModelTest
       named = chance(0.5)
       template = newest(template) unless named
       run_at, time = appointment(pick([-600, 600, 1200])) if chance(0.2)
+      at, at_text = chance(0.6) ? appointment(pick([-600, 600, 1200])) : [nil, (["soon", "2026-02-30T00:00"][@random.rand(2)] if chance(0.5))]
       priority = pick([0, 0, 0, 5, -5, 40_000])
       key = some_key(session, template)
       arguments = {
         "name" => template.name, "namespace" => template.namespace, "version" => (template.version if named),
-        "context" => { "order" => @operations }, "idempotency_key" => key, "run_at" => time, "priority" => priority
+        "context" => { "order" => @operations, "at" => at_text }.compact, "idempotency_key" => key, "run_at" => time, "priority" => priority
       }
-      Request.new(template: template, named: named, key: key, priority: priority, run_at: run_at,
+      Request.new(template: template, named: named, key: key, priority: priority, run_at: run_at, at: at,
                   arguments: arguments.compact)
     end
 
@@ -77,7 +78,7 @@ module ModelTest
       template = request.template
       handle = Handle.new(@world.handles.size + 1, row ? row[:task_id] : 0, template, @numbers.fetch(template))
       @world.add(session, handle, Task.new(template, moment, handle.numbers, priority: request.priority,
-                                                             run_at: request.run_at, context: Json.new(request.arguments["context"])))
+                                                             run_at: request.run_at, context: Json.new(request.arguments["context"]), at: request.at, holds: @world.holds))
       @world.add_key(session, request.identity, handle) if request.key
       touched << handle
       { created: true, step_count: template.steps.size, state: @world.task(session, handle).state }
@@ -109,6 +110,20 @@ module ModelTest
 
     def random_resume(session) = resume(session, pick(free_and(session, &:paused)))
     def resume(session, handle) = on_task(session, "resume_task", handle) { |task| task.pause(false) }
+
+    # Counts at once for all, so not in a transaction that may be rolled back.
+    def random_pause_above(_session) = hold_template(pick(@templates), true)
+    def random_resume_above(_session) = hold_template(pick(@templates.select { |template| @world.holds.include?([template.namespace, template.name]) }) || pick(@templates), false)
+
+    def hold_template(template, held)
+      session = @sessions.reject(&:open?).first or return false
+      verb = held ? "pause_template" : "resume_template"
+      name = [template.namespace, template.name]
+      below = @world.visible(session).select { |handle| [handle.template.namespace, handle.template.name] == name }
+      operation(session, "#{verb}(#{template.name})", sql(verb, 2), [template.name, template.namespace], below.last(3)) do
+        [{ verb.to_sym => held ? !@world.holds.add?(name).nil? : !@world.holds.delete?(name).nil? }]
+      end
+    end
 
     def random_retry_task(session)
       failed = pick(free_and(session) { |task| task.state == "error" }) if chance(0.8)

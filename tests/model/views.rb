@@ -48,7 +48,7 @@ module ModelTest
       {
         task_id: @task_id, status: @task.state, total_steps: steps.size, pending_steps: counts["pending"],
         in_progress_steps: counts["in_progress"], completed_steps: done, failed_steps: counts["error"],
-        ready_steps: ready_steps, execution_status: status, recommended_action: EXECUTION.fetch(status),
+        ready_steps: ready_steps, execution_status: status, recommended_action: action(status),
         completion_percentage: Rational(Rational(10_000 * (done + counts["skipped"]), steps.size).round, 100),
         health_status: health, waiting_for_retry_steps: counts["waiting_for_retry"],
         cancelled_steps: counts["cancelled"], skipped_steps: counts["skipped"]
@@ -57,6 +57,7 @@ module ModelTest
 
     private
 
+    def action(status) = status == "paused" && !@task.paused ? "resume_namespace_or_template" : EXECUTION.fetch(status)
     def steps = @task.steps.values
     def counts_by_state = STEP_STATES.to_h { |state| [state, steps.count { |step| step.state == state }] }
     def ready_steps = steps.count { |step| @task.ready?(step, @now) }
@@ -108,7 +109,7 @@ module ModelTest
 
     # The first that holds.
     def execution_status(counts)
-      if @task.paused && !@task.final? then "paused"
+      if (@task.paused && !@task.final?) || (@task.held_above? && %w[pending in_progress].include?(@task.state)) then "paused"
       elsif ready_steps.positive? then "has_ready_steps"
       elsif counts["in_progress"].positive? then "processing"
       elsif counts["waiting_for_retry"].positive? then "waiting_for_retry"

@@ -118,7 +118,7 @@ module ModelTest
     # Expired leases that were the last attempt: the next claim that could have taken them sees to it.
     def close_exhausted(session, filter, moment, touched)
       exhausted = candidates(session, filter).select do |c|
-        !c.task.paused && c.task.lease_expired?(c.step, moment) && !c.step.attempts_left?
+        !c.task.held? && c.task.lease_expired?(c.step, moment) && !c.step.attempts_left?
       end
       first_seen(session, exhausted).each do |candidate|
         task = @world.task_to_change(session, candidate.handle)

@@ -49,10 +49,11 @@ module ModelTest
 
   # What is committed, and through a session's eyes, what it has changed besides.
   class World
-    attr_reader :handles
+    attr_reader :handles, :holds
 
     def initialize
       @handles = []
+      @holds = Set.new          # templates that are paused: [namespace, name]
       @tasks = {}
       @keys = {}
     end
