@@ -194,6 +194,20 @@ RESET tasker_core.max_nesting;
 SELECT pg_temp.family(:t);
 SELECT DISTINCT pg_temp.message(t.task_id, 1) FROM tasker.tasks t JOIN tasker.named_tasks k USING (named_task_id) WHERE k.name = 'self' ORDER BY 1;
 
+-- what goes wrong with the parent is not the worker's: it has completed its step, and the rest is tried again
+CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON tasker.step_moves FOR EACH ROW WHEN (new.verb = 'workflow') EXECUTE FUNCTION pg_temp.refuse();
+SELECT pg_temp.make('two') AS t \gset
+SET client_min_messages = error;
+SELECT pg_temp.run(pg_temp.child(:t, 'first'));
+SELECT kind, results IS NOT NULL AS kept FROM tasker.errands WHERE task_id = :t;
+SELECT count(*) AS claims FROM tasker.claim_steps('w', 1, task_id => :t);
+SELECT pg_temp.family(:t);
+DROP TRIGGER refuse ON tasker.step_moves;
+SELECT (tasker.run_maintenance() ->> 'errands_done')::int >= 1 AS done;
+RESET client_min_messages;
+SELECT pg_temp.family(:t);
+
 -- other namespaces: for whoever may create tasks there
 CREATE ROLE subflows_author LOGIN;
 SELECT tasker.grant_access('subflows_author', 'producer', ARRAY['subflows_a']), tasker.grant_access('subflows_author', 'worker', ARRAY['subflows_a']);

@@ -376,9 +376,13 @@ static bool
 cancel_child(const TcErrand *errand)
 {
 	TcTaskRow  *task;
+	TcHeldTask	held;
 
 	if (!read_child(errand->child, &task) || tc_task_state_is_final(task->state))
 		return true;
+	tc_hold_task(errand->child, &held);
+	if (tc_task_state_is_final(held.view.task.state))
+		return true;			/* it ended just now */
 	disowned = errand->child;
 	tc_cancel_task(errand->child, errand->reason, NULL);
 	return true;
@@ -426,17 +430,33 @@ write_down(TcErrand *errand)
 	tc_errand_insert(errand);
 }
 
+/* Whoever is at work here has another task in mind: an error is told, and is not his. */
+static void
+tell(const TcErrand *errand, const ErrorData *error)
+{
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("what task " INT64_FORMAT " and its sub-workflows ask of each other has to wait: %s",
+					errand->key.task_id, error->message),
+			 errdetail("It concerns step " INT64_FORMAT ".", tc_step_id(errand->key.task_id, errand->key.step_no)),
+			 errhint("It is tried again by the next claim, and by run_maintenance.")));
+}
+
 /* What a failed attempt put behind itself goes with it. */
 static bool
 try(TcErrand *errand)
 {
 	int			before = list_length(work);
-	bool		done = tc_attempt(do_errand, errand, TC_WAIT_BRIEFLY);
+	ErrorData  *error;
+	bool		done = tc_attempt_or_error(do_errand, errand, TC_WAIT_BRIEFLY, &error);
 
 	disowned = 0;
-	if (!done)
-		work = list_truncate(work, before);
-	return done;
+	if (done)
+		return true;
+	work = list_truncate(work, before);
+	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		tell(errand, error);
+	return false;
 }
 
 static int
