@@ -39,14 +39,12 @@
 /* So many are done at once; the others are written down, so that no call grows without a limit. */
 #define MAX_AT_ONCE 1000
 
-/* What is to be done now; the errands of one call, as they grow.  NULL outside of work_off(). */
+/* What is to be done now, of TcErrand *, as it grows; put_down() empties it, also after an error. */
 static List *work = NIL;
 static bool working = false;
 
 /* The child that is being cancelled because nobody waits for it: that is no result. */
 static int64 disowned = 0;
-
-static void work_off(void);
 
 static void
 add(const TcErrand *errand)
@@ -486,9 +484,13 @@ put_down(void)
 	disowned = 0;
 }
 
-/* An error ends the transaction, or the subtransaction that began this: the list is void then. */
+/*
+ * Returns how many were done; none where an errand is under way: what it added is
+ * done after it.  An error ends the transaction, or the subtransaction that began
+ * this: the list is void then.
+ */
 static int
-work_through(void)
+work_off(void)
 {
 	volatile int done = 0;
 
@@ -507,12 +509,6 @@ work_through(void)
 	PG_END_TRY();
 	put_down();
 	return done;
-}
-
-static void
-work_off(void)
-{
-	(void) work_through();
 }
 
 /* ---- the story ----------------------------------------------------------- */
@@ -597,5 +593,5 @@ tc_errands_do(int32 shard_key, int max)
 
 	for (int i = 0; i < n; i++)
 		add(&list[i]);
-	return n == 0 ? 0 : work_through();
+	return n == 0 ? 0 : work_off();
 }
