@@ -13,10 +13,10 @@ module Bench
     NAMES = %i[row_writes create complete batch claims dead_rows readiness join].freeze
     ROUNDS = 5
 
-    # @param full [Boolean] a million where it is a hundred thousand otherwise
-    def initialize(server, full: false)
+    # @param many [Integer] tasks that wait or are finished
+    def initialize(server, many: 100_000)
       @server = server
-      @many = full ? 1_000_000 : 100_000
+      @many = many
     end
 
     def row_writes

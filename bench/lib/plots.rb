@@ -28,6 +28,22 @@ module Bench
       GNUPLOT
     end
 
+    # Steps per second and the tail of completions, by the number of workers.
+    def workers(rows)
+      draw("workers.png", rows.map { |row| row.values_at(0, 1, 5) }, <<~GNUPLOT)
+        set logscale x 2
+        set xlabel 'workers'
+        set ylabel 'steps per second'
+        set y2label 'p99 of a completion, ms'
+        set y2tics
+        set ytics nomirror
+        set yrange [0:*]
+        set y2range [0:*]
+        set key outside below
+        plot $data using 1:2 with linespoints title 'steps per second', $data using 1:3 axes x1y2 with linespoints title 'p99'
+      GNUPLOT
+    end
+
     private
 
     def draw(name, rows, commands)

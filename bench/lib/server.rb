@@ -9,7 +9,8 @@ module Bench
     COUNTERS = <<~SQL
       SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) AS writes, coalesce(sum(n_tup_upd + n_tup_del), 0) AS dead,
         coalesce(sum(n_tup_upd) FILTER (WHERE relname = 'tasks'), 0) AS task_updates,
-        coalesce(sum(n_tup_hot_upd) FILTER (WHERE relname = 'tasks'), 0) AS hot_task_updates
+        coalesce(sum(n_tup_hot_upd) FILTER (WHERE relname = 'tasks'), 0) AS hot_task_updates,
+        coalesce(sum(n_tup_ins) FILTER (WHERE relname LIKE 'step\\_attempts\\__'), 0) AS steps
       FROM pg_stat_user_tables WHERE schemaname = 'tasker'
     SQL
 
@@ -22,6 +23,13 @@ module Bench
     end
 
     def another = Server.new(@url)
+
+    # After the server went away.
+    def reconnect
+      @connection.close
+      @connection = PG.connect(@url)
+      @prepared = {}
+    end
 
     def close = connection.close
 

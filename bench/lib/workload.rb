@@ -15,6 +15,11 @@ module Bench
     RESULT = '{"done": true}'
     MAX_BATCH = 10_000
 
+    # Each step behind all four of the layer before it.
+    def self.layers(steps)
+      (0...steps).map { |i| [i.to_s, i < 4 ? [] : (0..3).map { |parent| ((i / 4 - 1) * 4 + parent).to_s }] }
+    end
+
     SHAPES = {
       "chain-10" => (1..10).map { |i| [i.to_s, i == 1 ? [] : [(i - 1).to_s]] },
       "diamond-4" => [["a", []], ["b", ["a"]], ["c", ["a"]], ["d", %w[b c]]],
@@ -23,8 +28,9 @@ module Bench
       "ten" => (0..9).map { |i| [i.to_s, i < 2 ? [] : [(i - 1).to_s, (i - 2).to_s]] },
       "wide-1000" => [["first", []], *(1..1000).map { |i| ["w#{i}", ["first"]] },
                       ["last", (1..1000).map { |i| "w#{i}" }]],
-      **[100, 1000].to_h { |n| ["layers-#{n}", (0...n).map { |i| [i.to_s, i < 4 ? [] : (0..3).map { |p| ((i / 4 - 1) * 4 + p).to_s }] }] }
-    }.freeze
+      "layers-100" => layers(100),
+      "layers-1000" => layers(1000)
+    }
 
     attr_reader :server, :shape
 
@@ -52,10 +58,11 @@ module Bench
     # Claims ten at a time and completes one by one, a transaction each, until nothing is left.
     # @param failing [Float] the share that fails once before it succeeds
     # @return [Array<Float>] seconds of each completion
-    def work(session: server, batch: 10, failing: 0.0)
+    # @param at_most [Integer] steps to end with; claims are not left open
+    def work(session: server, batch: 10, failing: 0.0, at_most: Float::INFINITY)
       times = []
       random = Random.new(42)
-      until (claims = claim(batch, session: session)).empty?
+      until times.size >= at_most || (claims = claim(batch, session: session)).empty?
         claims.each do |step, token|
           times << Bench.seconds do
             random.rand < failing ? session.call(FAIL, step, token) : session.call(COMPLETE, step, token, RESULT)

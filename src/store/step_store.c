@@ -1131,12 +1131,18 @@ tc_step_record_moves(const TcStepMove *moves, int n)
 
 /* ---- questions ----------------------------------------------------------- */
 
-/* Not EXISTS: the planner would hash the whole queue to answer it. */
+/*
+ * Not EXISTS: the planner would hash the whole queue to answer it.  Steps that can
+ * run come before those that wait for them, so in this order the first row or the
+ * next tells; any other would read every row of the task each time.
+ */
 static TcPlan plan_rest = {
 	.sql =
-	"SELECT (SELECT q.phase IN ('r', 'c', 's', 't') FROM tasker.step_queue q"
-	"  WHERE q.task_id = i.task_id AND q.shard_key = $1"
-	"  ORDER BY q.phase IN ('r', 'c', 's', 't') DESC LIMIT 1)"
+	"SELECT coalesce("
+	"  (SELECT true FROM tasker.step_queue q"
+	"   WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN ('r', 'c', 's', 't')"
+	"   ORDER BY q.task_id, q.step_no LIMIT 1),"
+	"  (SELECT false FROM tasker.step_queue q WHERE q.task_id = i.task_id AND q.shard_key = $1 LIMIT 1))"
 	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
 	.kind = TC_LATEST,
 	.expect = SPI_OK_SELECT,

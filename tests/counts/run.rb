@@ -16,7 +16,7 @@ if server.value("SELECT current_setting('shared_preload_libraries')") !~ /pg_sta
   exit
 end
 server.exec("SET client_min_messages = warning; CREATE EXTENSION tasker_core; CREATE EXTENSION pg_stat_statements; " \
-            "SET pg_stat_statements.track = 'all'; SET tasker_core.notify = off")
+            "SET pg_stat_statements.track = 'all'; SET pg_stat_statements.track_planning = on; SET tasker_core.notify = off")
 
 @count = 0
 define_method(:check) do |what, good, seen|
@@ -27,11 +27,11 @@ Bench::Budgets.new(server).row_writes.each do |row|
   check(row.what, row.met, "#{row.measured} (#{row.budget})")
 end
 
-# Statements that ran inside of one call, whatever its size.
-def statements(server)
+# Statements that ran inside of one call, whatever its size; or, of "plans", how many of them were planned.
+def statements(server, counter = "calls")
   server.exec("SELECT pg_stat_statements_reset()")
   yield
-  server.value("SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query ~ '\\mtasker\\.' AND query !~ 'pg_stat_statements'").to_i
+  server.value("SELECT coalesce(sum(#{counter}), 0) FROM pg_stat_statements WHERE query ~ '\\mtasker\\.' AND query !~ 'pg_stat_statements'").to_i
 end
 
 work = Bench::Workload.new(server, "chain-10")
@@ -49,8 +49,8 @@ sizes = [10, 50].map do |size|
   [claiming, completing]
 end
 small, large = sizes
-check("statements of claim_steps, the same for 10 and 50", small[0] == large[0] && large[0].between?(2, 12), "#{small[0]} and #{large[0]}")
-check("statements of complete_steps, the same for 10 and 50", small[1] == large[1] && large[1].between?(2, 10), "#{small[1]} and #{large[1]}")
+check("statements of claim_steps, the same for 10 and 50", small[0] == large[0] && large[0].between?(2, 7), "#{small[0]} and #{large[0]}")
+check("statements of complete_steps, the same for 10 and 50", small[1] == large[1] && large[1].between?(2, 4), "#{small[1]} and #{large[1]}")
 
 one = statements(server) { server.call(Bench::Workload::CREATE, "chain-10") }
 check("statements of create_task", one.between?(2, 3), one)
@@ -58,6 +58,58 @@ check("statements of create_task", one.between?(2, 3), one)
 step, token = work.claim(1).first
 one = statements(server) { server.call(Bench::Workload::COMPLETE, step, token, Bench::Workload::RESULT) }
 check("statements of complete_step", one.between?(2, 4), one)
+
+# A session that has done everything before plans nothing any more. Autovacuum may have plans made anew in between.
+plans = Array.new(10) do
+  statements(server, "plans") do
+    work.create(1)
+    work.claim(1).each { |claim| server.call(Bench::Workload::COMPLETE, *claim, Bench::Workload::RESULT) }
+  end
+end
+check("statements that a warm session plans", plans.min.zero?, plans.join(", "))
+
+# Tables and indexes that a claim locks: one member of each history table, not all of them.
+diamond = Bench::Workload.new(server, "diamond-4")
+diamond.create(1)
+diamond.claim(1).each { |claim| server.call(Bench::Workload::COMPLETE, *claim, Bench::Workload::RESULT) }
+server.exec("BEGIN")
+raise "nothing that has a parent" unless diamond.claim(2).size == 2
+
+locks = server.value("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'").to_i
+server.exec("COMMIT")
+check("tables and indexes that claim_steps locks", locks.between?(8, 20), locks)
+
+# In batches, so that the rows of many tasks share pages.
+did = server.counting do
+  work.create_many(100)
+  work.work_in_batches
+end
+finished = did.fetch(:steps)
+check("row writes per step in batches of 50, chain-10", did[:writes] <= 4.6 * finished, (did[:writes].fdiv(finished)).round(2))
+check("dead tuples per step in batches of 50, chain-10", did[:dead] <= 2.5 * finished, (did[:dead].fdiv(finished)).round(2))
+check("HOT updates of tasks in batches of 50", did[:hot_task_updates] == did[:task_updates], "#{did[:hot_task_updates]} of #{did[:task_updates]}")
+
+# Blocks of the other verbs, once their plans are there.
+one = Bench::Workload.new(server, "one")
+creating = Array.new(11) { server.buffers("SELECT * FROM tasker.create_task('one')") }
+completing = Array.new(11) do
+  step, token = one.claim(1).first
+  server.buffers("SELECT * FROM tasker.complete_step(#{step}, #{token}, 'true')")
+end
+check("blocks of create_task", Bench.median(creating) <= 30, Bench.median(creating))
+check("blocks of complete_step, the task's end included", Bench.median(completing) <= 60, Bench.median(completing))
+one.work
+
+# A step of many in one task, with a join behind all of them: nothing may look at each.
+wide = Bench::Workload.new(server, "wide-1000")
+wide.create(1)
+wide.claim(1).each { |claim| server.call(Bench::Workload::COMPLETE, *claim, Bench::Workload::RESULT) }
+among = Array.new(11) do
+  step, token = wide.claim(1).first
+  server.buffers("SELECT * FROM tasker.complete_step(#{step}, #{token}, 'true')")
+end
+check("blocks of complete_step, one of 1,000 parents of a join", Bench.median(among) <= 42, Bench.median(among))
+wide.work
 
 # Blocks of a claim with little and with much in the queue.
 backlog = Bench::Workload.new(server, "one")
@@ -67,6 +119,6 @@ blocks = [1_000, 20_000].map do |tasks|
   Bench.median(Array.new(11) { server.buffers("SELECT * FROM tasker.claim_steps('counts', 1, task_names => '{default/one}')") })
 end
 check("blocks of claim(1), as many with 20,000 more waiting", blocks.last <= blocks.first + 8, blocks.join(" and "))
-check("blocks of claim(1)", blocks.first <= 48, blocks.first)
+check("blocks of claim(1)", blocks.first <= 56, blocks.first)
 
 puts "1..#{@count}"
