@@ -6,12 +6,13 @@ require "pg"
 module Bench
   # A connection to the server under test, and what the server says it did.
   class Server
+    # Without the worker's own row, which is written every ten seconds, however many steps that is.
     COUNTERS = <<~SQL
       SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) AS writes, coalesce(sum(n_tup_upd + n_tup_del), 0) AS dead,
         coalesce(sum(n_tup_upd) FILTER (WHERE relname = 'tasks'), 0) AS task_updates,
         coalesce(sum(n_tup_hot_upd) FILTER (WHERE relname = 'tasks'), 0) AS hot_task_updates,
         coalesce(sum(n_tup_ins) FILTER (WHERE relname LIKE 'step\\_attempts\\__'), 0) AS steps
-      FROM pg_stat_user_tables WHERE schemaname = 'tasker'
+      FROM pg_stat_user_tables WHERE schemaname = 'tasker' AND relname <> 'workers'
     SQL
 
     attr_reader :connection
