@@ -12,7 +12,7 @@
 #include "utils/timestamp.h"
 
 /* How long one waits for more to do. */
-#define TC_SQL_WORKER_PATIENCE_MS 5000
+#define TC_SQL_WORKER_PATIENCE_MS 3000
 
 /* What one is started with, in bgw_extra. */
 typedef struct TcSqlWorkerOrder

@@ -21,7 +21,7 @@ def no_sql_workers(db) = eventually { sql_workers(db).empty? }
 def runs(db, task)
   eventually do
     db.exec("SELECT pid FROM pg_stat_activity WHERE backend_type = 'tasker_core SQL worker' AND datname = current_database() AND state = 'active' AND query LIKE $1",
-            "SQL step #{task}0%").first&.fetch("pid")
+            "SQL step #{(task * 1_000_000) + 1}:%").first&.fetch("pid")
   end
 end
 
