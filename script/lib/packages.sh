@@ -23,6 +23,24 @@ find_postgres() {
   return 1
 }
 
+# older_postgres: prints the pg_config of another PostgreSQL, older than PG_CONFIG's.
+older_postgres() {
+  local major prefix
+  if [[ -n ${OLD_PG_CONFIG:-} ]]; then
+    printf '%s\n' "$OLD_PG_CONFIG"
+    return
+  fi
+  for ((major = OLDEST_POSTGRES; major < $(postgres_major); major++)); do
+    for prefix in /usr/lib /usr/local/lib; do
+      if complete_postgres "$prefix/postgresql/$major/bin/pg_config"; then
+        printf '%s\n' "$prefix/postgresql/$major/bin/pg_config"
+        return
+      fi
+    done
+  done
+  return 1
+}
+
 complete_postgres() { # complete_postgres PG_CONFIG
   [[ -x $(command -v "$1") ]] &&
     [[ -x $("$1" --bindir)/postgres && -x $("$1" --bindir)/psql ]] &&
