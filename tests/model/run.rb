@@ -9,6 +9,7 @@
 #     --seeds N       no more than so many, beginning with --from S
 #     --seed N        one seed instead: what failed, again
 #     --steps M       operations a seed (120)
+#     --as-owner      all by the role of the connection; else each call is made by a role that has one access alone
 #
 # Needs a superuser, since the test moves tasker_core.clock_offset, and a database of its own: the
 # extension is dropped there and made anew now and then, so that an hour is no slower at its end.
@@ -16,6 +17,7 @@
 require "optparse"
 
 require_relative "matrices"
+require_relative "roles"
 require_relative "scenario"
 require_relative "settings"
 
@@ -25,8 +27,9 @@ module ModelTest
     # Seeds that share one installation of the extension.
     SHARED = 20
 
-    def initialize(url)
+    def initialize(url, roles:)
       @url = url
+      @roles = roles
       @passed = @failed = @operations = @seeds = 0
     end
 
@@ -53,6 +56,7 @@ module ModelTest
     end
 
     def finish
+      drop_roles if @roles
       puts "# #{@operations} operations compared"
       puts "1..#{@passed + @failed}", "#{@passed} passed, #{@failed} failed"
       @failed.zero? && @passed.positive?
@@ -60,12 +64,28 @@ module ModelTest
 
     private
 
+    def drop_roles
+      server = Server.new(@url)
+      roles = Server.roles
+      Server.roles = nil
+      puts "# statements of the last seeds: #{roles&.counts}"
+      roles&.drop(server)
+      server.close
+    end
+
     def install
       server = Server.new(@url)
       refuse_foreign_tasks(server)
+      Server.roles = nil
       server.run("DROP EXTENSION IF EXISTS tasker_core; CREATE EXTENSION tasker_core")
       HostileSchema.create(server)
+      Server.roles = as_roles(server) if @roles
       server.close
+    end
+
+    # Impostors are in the way of all of them.
+    def as_roles(server)
+      Roles.new(server).tap { server.run("GRANT USAGE ON SCHEMA tasker_model_hostile TO #{Roles::ACCESSES.map { |access| Roles.role(access) }.join(", ")}") }
     end
 
     def refuse_foreign_tasks(server)
@@ -101,11 +121,12 @@ OptionParser.new do |parser|
   parser.on("--seconds N", Float)
   parser.on("--seeds N", Integer)
   parser.on("--from S", Integer)
+  parser.on("--as-owner")
 end.parse!(into: options)
 url = ENV.fetch("TASKER_TEST_URL") { abort "TASKER_TEST_URL must name a database of its own for this test" }
 $stdout.sync = true
 
-runner = ModelTest::Runner.new(url)
+runner = ModelTest::Runner.new(url, roles: !options[:"as-owner"])
 if options[:seed]
   runner.scenario(options[:seed], options[:steps])
 else

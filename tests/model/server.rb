@@ -16,6 +16,11 @@ module ModelTest
       1184 => ->(text) { microseconds(text) }
     }.freeze
 
+    class << self
+      # Who makes which statement; nil: the role of the connection makes all.
+      attr_accessor :roles
+    end
+
     ARRAY = PG::TextEncoder::Array.new(elements_type: PG::TextEncoder::String.new)
 
     # PostgreSQL's ISO format, whatever the time zone.
@@ -39,6 +44,7 @@ module ModelTest
     # @return [Array<Hash>] timestamps as microseconds since 1970
     # @raise [PG::Error]
     def rows(sql, parameters = [])
+      become(Server.roles&.for(sql))
       result = @pg.exec_prepared(prepared(sql), parameters.map { |value| encode(value) })
       decoders = (0...result.nfields).map { |column| DECODE[result.ftype(column)] }
       names = result.fields.map(&:to_sym)
@@ -51,11 +57,27 @@ module ModelTest
 
     def value(sql, parameters = []) = rows(sql, parameters).first&.values&.first
 
-    def run(sql) = @pg.exec(sql)
-    def set(name, value) = @pg.exec_params("SELECT pg_catalog.set_config($1, $2, false)", [name.to_s, value.to_s])
+    # By the role of the connection. SET ROLE goes with what is rolled back, and is refused before that.
+    def run(sql)
+      become(nil) unless sql.match?(/\A(BEGIN|SAVEPOINT|RELEASE|ROLLBACK|COMMIT)/)
+      @pg.exec(sql).tap { @role = :unknown if sql.start_with?("ROLLBACK") }
+    end
+
+    def set(name, value)
+      become(nil)
+      @pg.exec_params("SELECT pg_catalog.set_config($1, $2, false)", [name.to_s, value.to_s])
+    end
+
     def close = @pg.close
 
     private
+
+    def become(role)
+      return if role == @role
+
+      @pg.exec(role ? "SET ROLE #{role}" : "RESET ROLE")
+      @role = role
+    end
 
     def prepared(sql)
       @prepared[sql] ||= "statement #{@prepared.size}".tap { |name| @pg.prepare(name, sql) }
