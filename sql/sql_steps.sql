@@ -60,7 +60,7 @@ SELECT tasker.validate_task_template('{"name": "bad", "namespace": "sql", "steps
 	{"name": "a", "handler": {"sql": "sql_steps.total", "callable": "X", "method": "call"}}, {"name": "b", "handler": {"sql": "sql_steps.total"}, "queue": "default"}, {"name": "c", "queue": "sql:postgres"}]}');
 SELECT * FROM tasker.create_task_from_definition('{"name": "adhoc", "namespace": "sql", "steps": [{"name": "a", "handler": {"sql": "sql_steps.total"}}]}');
 SELECT created, warnings FROM tasker.register_task_template('{"name": "mixed", "namespace": "sql", "steps": [
-	{"name": "total", "handler": {"sql": "sql_steps.total"}}, {"name": "mail", "handler": {"callable": "Mailer"}, "depends_on": ["total"]},
+	{"name": "total", "handler": {"sql": "sql_steps.total"}, "retry": {"backoff_base_ms": 3600000, "max_backoff_ms": 3600000}}, {"name": "mail", "handler": {"callable": "Mailer"}, "depends_on": ["total"]},
 	{"name": "note", "handler": {"sql": "sql_steps.note", "initialization": {"to": "log"}}, "depends_on": ["total", "mail"]}]}');
 SELECT tasker.get_task_template('mixed', 'sql') -> 'steps' -> 2 -> 'handler' AS handler;
 SELECT created FROM tasker.register_task_template('{"name": "wrong", "namespace": "sql", "steps": [
