@@ -123,6 +123,7 @@ CREATE TABLE tasker.named_steps (
 	signal_on_timeout	text NOT NULL CHECK (signal_on_timeout IN ('fail', 'skip', 'complete')),
 	run_at				jsonb,
 	workflow			jsonb,
+	flow_limits			jsonb,
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -136,6 +137,7 @@ COMMENT ON COLUMN tasker.named_steps.unmet_fails IS 'the step fails where its co
 COMMENT ON COLUMN tasker.named_steps.workflow IS 'what it runs as a task of its own, instead of a worker; null: nothing';
 COMMENT ON COLUMN tasker.named_steps.run_at IS 'the path to a time in the data, which the step is not claimed before; null: none';
 COMMENT ON COLUMN tasker.named_steps.signal_name IS 'the signal that it waits for, instead of a worker; null: none';
+COMMENT ON COLUMN tasker.named_steps.flow_limits IS 'how many of it run at once and how often it starts: {shared, key, concurrency, rate, period_seconds}, shared where the template says so for all its steps; null: as it comes';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
 COMMENT ON COLUMN tasker.named_steps.min_depth IS 'shortest path from a root, roots 0';
 COMMENT ON COLUMN tasker.named_steps.result_schema IS 'JSON Schema of the result; null: any';
@@ -315,6 +317,7 @@ CREATE TABLE tasker.step_queue (
 	worker_id			text,
 	checkpoint			jsonb,
 	satisfied_parents	int NOT NULL DEFAULT 0,
+	flow_key_id			bigint,
 	PRIMARY KEY (task_id, step_no, shard_key)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
 		autovacuum_vacuum_cost_delay = 0);
@@ -322,10 +325,11 @@ CREATE TABLE tasker.step_queue (
 COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
 COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
 COMMENT ON COLUMN tasker.step_queue.slot IS 'that of the task: both change together, under the locks of all rows of the task';
-COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), t runs as a task of its own (from visible_at on), x ended before its parents did, and keeps its place so that they do not wake it';
+COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), t runs as a task of its own (from visible_at on), p parked until its flow key lets it start, x ended before its parents did, and keeps its place so that they do not wake it';
 COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
 COMMENT ON COLUMN tasker.step_queue.remaining_parents IS 'parents that a waiting join still waits for, by its trigger rule';
 COMMENT ON COLUMN tasker.step_queue.satisfied_parents IS 'of the parents it does not wait for any more, those that are satisfied; the others were skipped, cancelled or failed';
+COMMENT ON COLUMN tasker.step_queue.flow_key_id IS 'tasker.flow_keys: of a claim that counts there, or of a parked row; null in every other phase';
 COMMENT ON COLUMN tasker.step_queue.visible_at IS 'ready since, retry not before, or lease until';
 COMMENT ON COLUMN tasker.step_queue.attempts IS 'attempts that ended since the last reset, measured against max_attempts';
 COMMENT ON COLUMN tasker.step_queue.attempt_no IS 'attempts that ended, ever: numbers the history';
@@ -334,7 +338,45 @@ COMMENT ON COLUMN tasker.step_queue.attempt_no IS 'attempts that ended, ever: nu
 -- many joins at once.  remaining_parents and attempts stay out of every index, so
 -- that counting down a join is a HOT update.
 CREATE INDEX step_queue_claim_idx ON tasker.step_queue
-	(shard_key, lane_id, phase, visible_at, task_id, step_no) WHERE phase NOT IN ('w', 'x');
+	(shard_key, lane_id, phase, visible_at, task_id, step_no) WHERE phase NOT IN ('w', 'x', 'p');
+
+-- Who waits for a flow key, in its order, and who holds it.
+CREATE INDEX step_queue_flow_idx ON tasker.step_queue
+	(flow_key_id, phase, shard_key, lane_id, task_id, step_no) WHERE flow_key_id IS NOT NULL;
+
+-- What limits how many steps run at once, or how often they start: a row a key.
+-- No limit is set where a step asks for none, so neither is there a row.
+CREATE SEQUENCE tasker.flow_key_id_seq AS bigint;
+
+CREATE TABLE tasker.flow_keys (
+	flow_key_id			bigint PRIMARY KEY DEFAULT nextval('tasker.flow_key_id_seq'),
+	namespace_id		int NOT NULL,
+	task_name			text NOT NULL,
+	step_name			text NOT NULL,
+	key					text NOT NULL,
+	named_task_id		int NOT NULL,
+	concurrency_limit	int,
+	rate_limit			int,
+	rate_period_seconds	float8,
+	used				int NOT NULL CHECK (used >= 0),
+	waiting				boolean NOT NULL,
+	next_at				timestamptz,
+	rate_bucket			bigint,
+	rate_starts			int[],
+	last_used_at		timestamptz NOT NULL,
+	UNIQUE (namespace_id, task_name, step_name, key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+		autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX flow_keys_due_idx ON tasker.flow_keys (next_at) WHERE next_at IS NOT NULL;
+
+COMMENT ON TABLE tasker.flow_keys IS 'keys of concurrency and rate limits that are in use; forgotten an hour after their last use';
+COMMENT ON COLUMN tasker.flow_keys.step_name IS 'the step that it limits; empty: all steps of the template that have no limits of their own';
+COMMENT ON COLUMN tasker.flow_keys.named_task_id IS 'the version that its limits are of: the last registered of those whose steps came to it; 0: none yet';
+COMMENT ON COLUMN tasker.flow_keys.used IS 'claims that hold it: rows of tasker.step_queue in phase c with this key';
+COMMENT ON COLUMN tasker.flow_keys.waiting IS 'rows are parked for it';
+COMMENT ON COLUMN tasker.flow_keys.next_at IS 'when the next claim is to let parked rows out; null while none is parked, or the limit is reached';
+COMMENT ON COLUMN tasker.flow_keys.rate_starts IS 'starts in bucket rate_bucket and the sixty before it, each a sixtieth of the period; null before the first';
 
 -- ---------------------------------------------------------------------------
 -- History: inserted once, never updated, and dropped, not deleted.
@@ -1158,7 +1200,7 @@ CREATE FUNCTION tasker.run_maintenance(max_items int DEFAULT 1000) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'tasker_run_maintenance' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION tasker.run_maintenance(int) IS
-	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and delays whose time came, makes the tasks of schedules that are due, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day, drops what is older than configure() allows (docs/retention.md). At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
+	'does what nobody asks for: fails steps whose last lease ran out, notifies workers of retries and delays whose time came, makes the tasks of schedules that are due, treats stale tasks (of the next max_items live ones: each call goes on where the last stopped), closes dead letters of tasks that completed, forgets workers not seen for a day and flow keys not used for an hour, drops what is older than configure() allows (docs/retention.md). At most max_items of each in a shard; waits for nobody; may run in any number of sessions at once. Returns the counts. Errors: 22023, TC023';
 
 -- ---------------------------------------------------------------------------
 -- Functions: pausing what tasks belong to.  Locks: the row of the pause.
@@ -1388,7 +1430,7 @@ SELECT t.task_id,
 	CASE
 		WHEN q.phase IN ('c', 't') THEN 'in_progress'
 		WHEN q.waits_for_retry THEN 'waiting_for_retry'
-		WHEN q.phase IN ('r', 'w', 's') THEN 'pending'
+		WHEN q.phase IN ('r', 'w', 's', 'p') THEN 'pending'
 		WHEN h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.to_state
 		WHEN t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast')
 			THEN 'cancelled'
@@ -1505,6 +1547,7 @@ live AS (
 		count(*) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at > m.now) AS later,
 		count(*) FILTER (WHERE q.phase IN ('w', 's', 't')) AS waiting,
 		count(*) FILTER (WHERE q.phase = 'r' AND NOT l.open) AS paused,
+		count(*) FILTER (WHERE q.phase = 'p') AS throttled,
 		min(q.visible_at) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at <= m.now) AS oldest_ready_at
 	FROM tasker.step_queue q
 	CROSS JOIN LATERAL (
@@ -1542,7 +1585,8 @@ SELECT s.name AS namespace, n.name, n.version,
 	coalesce(d.pending, 0) AS dead_letters,
 	coalesce(r.completed, 0) AS completed_5m,
 	coalesce(r.failed, 0) AS failed_5m,
-	r.seconds::float8 AS avg_seconds_5m
+	r.seconds::float8 AS avg_seconds_5m,
+	coalesce(l.throttled, 0) AS throttled
 FROM tasker.named_tasks n
 JOIN tasker.task_namespaces s ON s.namespace_id = n.namespace_id
 CROSS JOIN moment m
@@ -1557,6 +1601,7 @@ COMMENT ON COLUMN tasker.stats.lease_expired IS 'those of them whose lease ran o
 COMMENT ON COLUMN tasker.stats.later IS 'steps that wait for a time: a retry, a delay or run_at';
 COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, and steps that wait for a signal or run as tasks of their own; steps with one parent have no row before that one ends';
 COMMENT ON COLUMN tasker.stats.paused IS 'steps that could be claimed or wait for a time, of tasks that are paused, or whose namespace or template is';
+COMMENT ON COLUMN tasker.stats.throttled IS 'steps that a concurrency or rate limit keeps back, as far as a claim has met them: flow_limits';
 COMMENT ON COLUMN tasker.stats.dead_letters IS 'tasks that wait for a person';
 COMMENT ON COLUMN tasker.stats.completed_5m IS 'attempts that completed in the last five minutes, among the newest 10,000';
 COMMENT ON COLUMN tasker.stats.failed_5m IS 'attempts that failed or lost their lease in the last five minutes, among the newest 10,000';
@@ -1571,7 +1616,8 @@ SELECT s.name AS namespace, l.queue,
 	count(*) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at > m.now) AS later,
 	count(*) FILTER (WHERE q.phase IN ('w', 's', 't')) AS waiting,
 	count(*) FILTER (WHERE q.phase = 'r' AND NOT h.open) AS paused,
-	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at <= m.now) AS oldest_ready_at
+	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at <= m.now) AS oldest_ready_at,
+	count(*) FILTER (WHERE q.phase = 'p') AS throttled
 FROM (SELECT clock_timestamp() AS now OFFSET 0) m
 CROSS JOIN tasker.step_queue q
 JOIN tasker.lanes l ON l.lane_id = abs(q.lane_id)
@@ -1584,6 +1630,22 @@ CROSS JOIN LATERAL (SELECT q.lane_id > 0 AND d.named_task_id IS NULL AS open) h
 WHERE tasker.sees_namespace(n.namespace_id)
 GROUP BY s.name, l.queue;
 COMMENT ON VIEW tasker.queue_stats IS 'live steps by namespace and queue; the columns are those of stats';
+
+-- Who is held up by which limit.
+CREATE VIEW tasker.flow_limits WITH (security_barrier) AS
+SELECT s.name AS namespace, k.task_name, nullif(k.step_name, '') AS step_name, k.key,
+	k.concurrency_limit, k.rate_limit, k.rate_period_seconds, k.used AS running, w.waiting, k.next_at, k.last_used_at
+FROM tasker.flow_keys k
+JOIN tasker.task_namespaces s ON s.namespace_id = k.namespace_id
+CROSS JOIN LATERAL (SELECT count(*) AS waiting FROM tasker.step_queue q
+	WHERE q.flow_key_id = k.flow_key_id AND q.phase = 'p') w
+WHERE tasker.sees_namespace(k.namespace_id);
+COMMENT ON VIEW tasker.flow_limits IS 'concurrency and rate limits, a row a key that is in use (docs/dynamic.md): what runs, and what waits for it';
+COMMENT ON COLUMN tasker.flow_limits.step_name IS 'the step that it limits; null: the steps of the template together';
+COMMENT ON COLUMN tasker.flow_limits.key IS 'the value that the path key led to; empty where it led to none, or there is none';
+COMMENT ON COLUMN tasker.flow_limits.running IS 'claims that count: at most concurrency_limit, but for what began under another version''s';
+COMMENT ON COLUMN tasker.flow_limits.waiting IS 'steps that it keeps back';
+COMMENT ON COLUMN tasker.flow_limits.next_at IS 'when the next of them may be claimed; null: none waits, or one that runs has to end first';
 
 -- Workers are of no namespace: for readers of all of them.
 CREATE VIEW tasker.worker_stats AS
@@ -1695,6 +1757,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.lanes', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.pauses', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.tasks', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.flow_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.signals', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.errands', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.history_slots', '');
@@ -1714,6 +1777,7 @@ SELECT pg_catalog.pg_extension_config_dump('tasker.lane_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.pause_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.step_move_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('tasker.flow_key_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.signal_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.errand_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tasker.task_transition_id_seq', '');
@@ -1738,6 +1802,7 @@ ALTER TABLE tasker.tasks OWNER TO @extowner@;
 ALTER TABLE tasker.step_queue OWNER TO @extowner@;
 ALTER TABLE tasker.step_attempts OWNER TO @extowner@;
 ALTER TABLE tasker.step_moves OWNER TO @extowner@;
+ALTER TABLE tasker.flow_keys OWNER TO @extowner@;
 ALTER TABLE tasker.signals OWNER TO @extowner@;
 ALTER TABLE tasker.errands OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
@@ -1759,6 +1824,7 @@ ALTER VIEW tasker.step_dag_relationships OWNER TO @extowner@;
 ALTER VIEW tasker.workflow_step_transitions OWNER TO @extowner@;
 ALTER VIEW tasker.stats OWNER TO @extowner@;
 ALTER VIEW tasker.queue_stats OWNER TO @extowner@;
+ALTER VIEW tasker.flow_limits OWNER TO @extowner@;
 ALTER VIEW tasker.worker_stats OWNER TO @extowner@;
 ALTER VIEW tasker.recent_attempts OWNER TO @extowner@;
 ALTER VIEW tasker.dead_letter_details OWNER TO @extowner@;
@@ -1769,6 +1835,7 @@ ALTER SEQUENCE tasker.lane_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.pause_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.step_move_id_seq OWNER TO @extowner@;
+ALTER SEQUENCE tasker.flow_key_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.signal_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.errand_id_seq OWNER TO @extowner@;
 ALTER SEQUENCE tasker.task_transition_id_seq OWNER TO @extowner@;
@@ -1794,6 +1861,7 @@ ALTER TABLE tasker.tasks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.step_queue ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.step_attempts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.step_moves ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.flow_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.signals ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.errands ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.task_transitions ENABLE ROW LEVEL SECURITY;

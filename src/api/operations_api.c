@@ -142,12 +142,12 @@ tasker_run_maintenance(PG_FUNCTION_ARGS)
 
 	json = psprintf("{\"leases_failed\": %d, \"waits_ended\": %d, \"errands_done\": %d, \"namespaces_notified\": %d, \"schedules_fired\": %d,"
 					" \"stale_tasks_failed\": %d, \"stale_tasks_dead_lettered\": %d, \"dead_letters_closed\": %d,"
-					" \"workers_forgotten\": %d, \"history_slots_begun\": %d, \"tasks_dropped\": %d,"
+					" \"workers_forgotten\": %d, \"flow_keys_forgotten\": %d, \"history_slots_begun\": %d, \"tasks_dropped\": %d,"
 					" \"tasks_moved_on\": %d, \"history_slots_truncated\": %d, \"idempotency_keys_dropped\": %d}",
 					result.leases_failed, result.waits_ended, result.errands_done, result.namespaces_notified, result.schedules_fired,
 					result.stale_tasks_failed, result.stale_tasks_dead_lettered, result.dead_letters_closed,
-					result.workers_forgotten, result.retention.slots_begun, result.retention.tasks_dropped,
-					result.retention.tasks_moved_on, result.retention.slots_truncated,
+					result.workers_forgotten, result.flow_keys_forgotten, result.retention.slots_begun,
+					result.retention.tasks_dropped, result.retention.tasks_moved_on, result.retention.slots_truncated,
 					result.retention.idempotency_keys_dropped);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }

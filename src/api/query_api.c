@@ -249,6 +249,8 @@ tasker_verify_all(PG_FUNCTION_ARGS)
 	int64	   *task_ids;
 	TcEmit		emit;
 	int			n;
+	const char **of_keys;
+	int			nkeys;
 
 	if (!PG_ARGISNULL(0) && max_tasks < 0)
 		ereport(ERROR,
@@ -261,6 +263,14 @@ tasker_verify_all(PG_FUNCTION_ARGS)
 	n = tc_view_task_ids(max_tasks, &task_ids);
 	task_ids = memcpy(MemoryContextAllocHuge(tc_session_caller_context(), sizeof(int64) * Max(n, 1)),
 					  task_ids, sizeof(int64) * n);
+	nkeys = tc_verify_flow_keys(&of_keys);
+	for (int i = 0; i < nkeys; i++)
+	{
+		tc_emit_null(&emit);
+		tc_emit_null(&emit);
+		tc_emit_text(&emit, of_keys[i]);
+		tc_emit_row(&emit);
+	}
 	tc_session_end();
 	visit_tasks(fcinfo, task_ids, n, visit_violations, &emit, &with_task_id);
 	PG_RETURN_NULL();

@@ -134,6 +134,7 @@ static const TcReadableRelation readable[] = {
 	{"workflow_step_transitions", true},
 	{"stats", true},
 	{"queue_stats", true},
+	{"flow_limits", true},
 	{"recent_attempts", true},
 	{"dead_letter_details", true},
 	{"dead_letters", false},

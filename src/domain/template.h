@@ -105,6 +105,16 @@ tc_queue_is_sql(const char *queue)
 	return strncmp(queue, TC_SQL_QUEUE, strlen(TC_SQL_QUEUE)) == 0;
 }
 
+/* How many of a step may run at once, and how often it may start: all that have the same key together. */
+typedef struct TcFlowLimits
+{
+	bool		shared;			/* the template's: with all its steps that have none of their own */
+	const struct varlena *key;	/* jsonb: path to what tells them apart; NULL = they are one */
+	int32		concurrency;	/* 0 = as many as you like */
+	int32		rate;			/* starts in a period; 0 = as many as you like */
+	double		period_seconds;
+} TcFlowLimits;
+
 typedef struct TcStep
 {
 	int32		named_step_id;	/* 0 until stored */
@@ -131,7 +141,14 @@ typedef struct TcStep
 	double		signal_timeout;	/* seconds; negative = none */
 	TcTimeoutRule on_timeout;
 	const struct varlena *workflow; /* jsonb: what it runs as a task, instead of a worker; NULL = nothing */
+	TcFlowLimits flow;
 } TcStep;
+
+static inline bool
+tc_step_is_limited(const TcStep *step)
+{
+	return step->flow.concurrency > 0 || step->flow.rate > 0;
+}
 
 /* When its turn comes, does it take more than a row for workers? */
 static inline bool

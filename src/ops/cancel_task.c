@@ -13,6 +13,7 @@
 #include "events/events.h"
 #include "ops/changes.h"
 #include "ops/children.h"
+#include "ops/flow.h"
 #include "store/dead_letter_store.h"
 
 static void
@@ -55,6 +56,7 @@ end_task(int64 task_id, TcTaskState to, const char *done, const char *reason,
 						  : TC_DEAD_LETTER_MANUALLY_RESOLVED, reason);
 	tc_children_disown(task_id, held.view.template, NULL, false, reason);
 	tc_child_ended(task_id, held.view.task.parent_step_id, to);
+	tc_flow_release(held.rows, held.nrows);
 	return true;
 }
 
@@ -84,8 +86,7 @@ post_times(const TcHeldTask *held)
 	{
 		const TcQueueRow *row = &held->rows[i];
 
-		if (row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED ||
-			row->phase == TC_PHASE_SIGNAL)
+		if (tc_phase_is_live(row->phase))
 			tc_event_timer(row->visible_at);
 	}
 }

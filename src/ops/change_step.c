@@ -16,6 +16,7 @@
 #include "events/events.h"
 #include "ops/changes.h"
 #include "ops/children.h"
+#include "ops/flow.h"
 #include "ops/progress.h"
 #include "ops/schemas.h"
 #include "ops/steps.h"
@@ -33,6 +34,8 @@ typedef struct Change
 	TcStart    *starts;			/* by node: how it started; phase 0 = it did not, now */
 	int32		readied;
 	int32		launched;		/* steps that run as tasks, from now on */
+	TcQueueRow *gone;			/* rows that left the queue */
+	int			ngone;
 } Change;
 
 /*
@@ -64,8 +67,10 @@ begin_change(Change *change, int64 task_id)
 	change->starts = palloc0(sizeof(TcStart) * nsteps);
 	tc_starter_begin(&change->starter, task_id, change->held.view.template);
 	change->touched = palloc0(sizeof(bool) * nsteps);
+	change->gone = palloc(sizeof(TcQueueRow) * nsteps);
 	change->nmoves = 0;
 	change->readied = change->launched = 0;
+	change->ngone = 0;
 }
 
 static const TcQueueRow *
@@ -215,8 +220,7 @@ row_is_right(const TcQueueRow *row, bool touched, const TcQueueRow *wanted)
 	if (touched)
 		return false;
 	if (wanted->phase == TC_PHASE_READY)
-		return row->phase == TC_PHASE_READY || row->phase == TC_PHASE_CLAIMED ||
-			row->phase == TC_PHASE_SIGNAL || row->phase == TC_PHASE_TASK;
+		return tc_phase_is_live(row->phase);
 	return row->phase == wanted->phase && row->remaining_parents == wanted->remaining_parents &&
 		row->satisfied_parents == wanted->satisfied_parents;
 }
@@ -261,7 +265,10 @@ align_queue(Change *change)
 		if (row_is_right(row, change->touched[node], &wanted))
 			continue;
 		if (row != NULL)
+		{
+			change->gone[change->ngone++] = *row;
 			stale[nstale++] = row->key;
+		}
 		if (wanted.phase == 0)
 			continue;
 		fill_row(change, &wanted);
@@ -447,6 +454,7 @@ end_change(Change *change, const TcChangeRequest *request)
 	announce(change);
 	disown_children(change, request);
 	launch_children(change);
+	tc_flow_release(change->gone, change->ngone);
 }
 
 /* ---- the operations ------------------------------------------------------ */

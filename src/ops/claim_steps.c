@@ -16,6 +16,7 @@
 #include "domain/priority.h"
 #include "events/events.h"
 #include "ops/children.h"
+#include "ops/claim.h"
 #include "ops/steps.h"
 #include "ops/signals.h"
 #include "store/attempt.h"
@@ -33,13 +34,6 @@
 /* The second look finds what the first lost to other claimers. */
 #define MAX_LOOKS 2
 
-/* The claims of one call as they accumulate. */
-typedef struct Batch
-{
-	const TcClaimRequest *request;
-	TcClaim    *claims;
-	int			n;
-} Batch;
 
 static int64
 random_token(void)
@@ -131,8 +125,8 @@ start_pending(TcClaimTask *tasks, int n)
  * was another claimer that has just started it, its steps are left for the next
  * claim.  Returns how many rows remain; tasks holds what their workers see.
  */
-static int
-start_tasks(TcQueueRow *rows, int n, TcClaimTask **tasks, int *ntasks)
+int
+tc_claim_start_tasks(TcQueueRow *rows, int n, TcClaimTask **tasks, int *ntasks)
 {
 	int64	   *task_ids;
 	int			kept = 0;
@@ -153,8 +147,8 @@ start_tasks(TcQueueRow *rows, int n, TcClaimTask **tasks, int *ntasks)
 /* ---- one look ------------------------------------------------------------ */
 
 /* A row with an expired lease: its attempt is lost, and on record. */
-static void
-record_lost_attempts(TcQueueRow *rows, int n)
+void
+tc_claim_record_lost(TcQueueRow *rows, int n)
 {
 	TcQueueRow *expired = palloc(sizeof(TcQueueRow) * Max(n, 1));
 	int			nexpired = 0;
@@ -172,13 +166,13 @@ record_lost_attempts(TcQueueRow *rows, int n)
 		tc_queue_record_expired(expired, nexpired);
 }
 
-static void
-take(Batch *batch, TcQueueRow *rows, int n, TcClaimTask *tasks, int ntasks)
+void
+tc_claim_take(TcClaimBatch *batch, TcQueueRow *rows, int n, TcClaimTask *tasks, int ntasks)
 {
 	int64	   *tokens = palloc(sizeof(int64) * Max(n, 1));
 	TimestampTz *lease_until = palloc(sizeof(TimestampTz) * Max(n, 1));
 
-	record_lost_attempts(rows, n);
+	tc_claim_record_lost(rows, n);
 	for (int i = 0; i < n; i++)
 	{
 		TcClaim    *claim = &batch->claims[batch->n++];
@@ -199,7 +193,7 @@ take(Batch *batch, TcQueueRow *rows, int n, TcClaimTask *tasks, int ntasks)
 
 typedef struct Catch
 {
-	Batch	   *batch;
+	TcClaimBatch *batch;
 	const TcClaimScope *scope;
 	const TcCandidate *candidates;
 	int			ncandidates;
@@ -220,27 +214,31 @@ catch_rows(void *arg)
 
 	catch->nrows = tc_claim_lock(catch->scope, catch->candidates, catch->ncandidates, &rows);
 	qsort(rows, catch->nrows, sizeof(TcQueueRow), tc_step_key_compare);
-	catch->nrows = start_tasks(rows, catch->nrows, &tasks, &ntasks);
+	catch->nrows = tc_claim_start_tasks(rows, catch->nrows, &tasks, &ntasks);
 	if (catch->nrows == 0)
 		return false;
-	take(catch->batch, rows, catch->nrows, tasks, ntasks);
+	tc_claim_take(catch->batch, rows, catch->nrows, tasks, ntasks);
 	return true;
+}
+
+bool
+tc_claim_catch(TcClaimBatch *batch, const TcClaimScope *scope, const TcCandidate *candidates, int n)
+{
+	Catch		catch = {.batch = batch, .scope = scope, .candidates = candidates, .ncandidates = n};
+
+	if (!tc_attempt(catch_rows, &catch, TC_WAIT_BRIEFLY))
+		return true;
+	return catch.nrows < catch.ncandidates;
 }
 
 /* Returns whether another look may find more. */
 static bool
-look(Batch *batch, const TcClaimScope *scope)
+look(TcClaimBatch *batch, const TcClaimScope *scope)
 {
 	TcCandidate *candidates;
-	Catch		catch = {.batch = batch, .scope = scope};
+	int			n = tc_claim_peek(scope, batch->request->max_steps - batch->n, &candidates);
 
-	catch.ncandidates = tc_claim_peek(scope, batch->request->max_steps - batch->n, &candidates);
-	catch.candidates = candidates;
-	if (catch.ncandidates == 0)
-		return false;
-	if (!tc_attempt(catch_rows, &catch, TC_WAIT_BRIEFLY))
-		return true;
-	return catch.nrows < catch.ncandidates;
+	return n > 0 && tc_claim_catch(batch, scope, candidates, n);
 }
 
 static void
@@ -269,13 +267,30 @@ settle_waits(const TcClaimScope *scope)
 	}
 }
 
+static bool
+has_limits(const TcClaimScope *scope)
+{
+	for (int i = 0; i < scope->nlanes; i++)
+	{
+		if (scope->lanes[i]->limited)
+			return true;
+	}
+	return false;
+}
+
 static void
-claim_from_shard(Batch *batch, TcClaimScope *scope)
+claim_from_shard(TcClaimBatch *batch, TcClaimScope *scope)
 {
 	close_exhausted(scope);
 	settle_waits(scope);
 	if (tc_lanes_nest())
 		tc_errands_do(scope->shard_key, MAX_EXHAUSTED_PER_CLAIM);
+	if (has_limits(scope))
+	{
+		tc_claim_let_out();
+		tc_claim_limited(batch, scope);
+		return;
+	}
 	for (int looks = 0; looks < MAX_LOOKS && batch->n < batch->request->max_steps; looks++)
 	{
 		if (!look(batch, scope))
@@ -292,7 +307,7 @@ template_of(const TcClaim *claim)
 }
 
 static int64
-count_parents(const Batch *batch)
+count_parents(const TcClaimBatch *batch)
 {
 	int64		total = 0;
 
@@ -303,7 +318,7 @@ count_parents(const Batch *batch)
 }
 
 static void
-add_results(Batch *batch)
+add_results(TcClaimBatch *batch)
 {
 	TcParentResult *parents = palloc(sizeof(TcParentResult) * Max(count_parents(batch), 1));
 	struct varlena **results = palloc(sizeof(struct varlena *) * Max(batch->n, 1));
@@ -365,7 +380,7 @@ int
 tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
 {
 	int			nshards = request->shard_keys ? request->nshard_keys : tc_shard_count();
-	Batch		batch = {.request = request};
+	TcClaimBatch batch = {.request = request};
 	TcClaimScope scope = {.task_id = request->task_id};
 	int			first;
 

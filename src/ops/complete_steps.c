@@ -3,7 +3,8 @@
  *	  Results come back: steps complete, children become ready, tasks end.
  *
  * Locks, in this order: the queue rows of the completed steps, those of the
- * joins behind them, and the rows of the tasks in which nothing became ready.
+ * joins behind them, the rows of the tasks in which nothing became ready, and the
+ * flow keys that the claims held.
  * A completion that readied a child leaves the task row alone, since that child
  * will run; so the branches of a task do not wait for one another.
  *
@@ -13,6 +14,7 @@
 
 #include "compat.h"
 #include "events/events.h"
+#include "ops/flow.h"
 #include "ops/progress.h"
 #include "ops/schemas.h"
 #include "ops/steps.h"
@@ -93,6 +95,7 @@ complete_held(Held *held)
 		tc_event_step(TC_EVENT_STEP_COMPLETED, ended[i].key.task_id, ended[i].key.step_no);
 	}
 	tc_progress(ended, held->n);
+	tc_flow_release(held->rows, held->n);
 	for (int i = 0; i < held->n; i++)
 	{
 		held->items[i]->steps_ready = ended[i].steps_ready;

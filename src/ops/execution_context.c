@@ -21,6 +21,7 @@ typedef enum Execution
 	BLOCKED_BY_FAILURES,
 	ALL_COMPLETE,
 	CANCELLED,
+	THROTTLED,
 	SCHEDULED,
 	WAITING_FOR_DEPENDENCIES
 } Execution;
@@ -38,6 +39,7 @@ static const struct
 	[BLOCKED_BY_FAILURES] = {"blocked_by_failures", "handle_failures"},
 	[ALL_COMPLETE] = {"all_complete", "finalize_task"},
 	[CANCELLED] = {"cancelled", "none"},
+	[THROTTLED] = {"throttled", "wait_for_limit"},
 	[SCHEDULED] = {"scheduled", "wait_for_schedule"},
 	[WAITING_FOR_DEPENDENCIES] = {"waiting_for_dependencies", "wait_for_dependencies"},
 };
@@ -61,6 +63,8 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 		return ALL_COMPLETE;
 	if (view->task.state == TC_TASK_CANCELLED)
 		return CANCELLED;
+	if (context->throttled > 0)
+		return THROTTLED;
 	if (view->task.run_at != TC_NO_TIME && view->task.run_at > tc_session_now())
 		return SCHEDULED;
 	return WAITING_FOR_DEPENDENCIES;
@@ -92,6 +96,8 @@ tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 		context->steps[view->steps[node].state]++;
 		if (tc_view_is_ready(view, node))
 			context->ready++;
+		if (view->steps[node].live && view->steps[node].phase == TC_PHASE_PARKED)
+			context->throttled++;
 		if (tc_view_blocks(view, node))
 			context->blocking++;
 	}

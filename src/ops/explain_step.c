@@ -21,6 +21,7 @@
 #include "domain/states.h"
 #include "events/board.h"
 #include "guc.h"
+#include "ops/flow.h"
 #include "ops/graph.h"
 #include "store/child_store.h"
 #include "store/explain_store.h"
@@ -347,7 +348,7 @@ explain_front(Explanation *e, const bool *waited_for)
 		const TcStepView *step = &e->view->steps[node];
 
 		front[node] = distance[node] > 0 && step->live &&
-			(step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED || step->phase == TC_PHASE_TASK);
+			(tc_phase_is_live(step->phase) && step->phase != TC_PHASE_SIGNAL);
 		further = further || (front[node] && !waited_for[node]);
 	}
 	if (further)
@@ -434,6 +435,64 @@ explain_child(Explanation *e)
 	}
 	because(e, "runs_as_task", "its turn came at %s; its task is not created yet%s", time_text(step->claimed_at),
 			step->paused ? ", since it is paused" : "");
+}
+
+/* ---- too many of its kind run ------------------------------------------- */
+
+/* The steps that hold its key, and how many wait behind it. */
+static char *
+holders_text(const TcFlowKey *key)
+{
+	TcStepKey  *holders;
+	int			n = tc_flow_holders(key->flow_key_id, MAX_NAMED, &holders);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&text, "%s" INT64_FORMAT, i == 0 ? n > 1 ? "steps " : "step " : ", ",
+						 tc_step_id(holders[i].task_id, holders[i].step_no));
+	if (key->used > n)
+		appendStringInfo(&text, " and %d more", key->used - n);
+	return text.data;
+}
+
+static char *
+waiting_text(const TcFlowKey *key)
+{
+	int			n = tc_flow_count_parked(key->flow_key_id, MAX_POSITION + 1);
+
+	return n > MAX_POSITION ? psprintf("more than %d steps wait", MAX_POSITION)
+		: psprintf("%d step%s", n, n == 1 ? " waits" : "s wait");
+}
+
+static char *
+limit_text(const TcFlowKey *key)
+{
+	return key->text[0] == '\0' ? pstrdup("") : psprintf(" for key \"%s\"", key->text);
+}
+
+/* Steps that no claim has met yet are not parked; their key may be held all the same. */
+static void
+explain_limit(Explanation *e)
+{
+	const TcStepView *step = e->step;
+	bool		parked = step->live && step->phase == TC_PHASE_PARKED;
+	TcFlowKey	key;
+	TimestampTz next;
+
+	if (!tc_step_is_limited(&e->view->template->steps[e->node]) || step->paused ||
+		(!parked && !(step->live && step->phase == TC_PHASE_READY && step->visible_at <= tc_session_now())) ||
+		!tc_flow_key_of(e->key, e->view->template, &key))
+		return;
+	next = tc_rate_next(&key.rate, tc_session_now());
+	if (key.concurrency > 0 && key.used >= key.concurrency)
+		because(e, "concurrency_limit", "%d may run at once%s, and %s %s it; the next starts when one of them ends, %s for that",
+				key.concurrency, limit_text(&key), holders_text(&key), key.used == 1 ? "holds" : "hold", waiting_text(&key));
+	else if (key.rate.limit > 0 && next > tc_session_now())
+		because(e, "rate_limit", "%d may start in %g seconds%s; the next may at %s, %s for that", key.rate.limit,
+				key.rate.period / (double) USECS_PER_SEC, limit_text(&key), time_text(next), waiting_text(&key));
+	else if (parked)
+		because(e, "waiting_for_turn", "waited for its turn%s; the next claim lets it go on", limit_text(&key));
 }
 
 /* ---- nobody takes it ----------------------------------------------------- */
@@ -560,6 +619,7 @@ static void (*const explainers[]) (Explanation *e) = {
 	explain_parents,
 	explain_time,
 	explain_signal,
+	explain_limit,
 	explain_queue,
 };
 

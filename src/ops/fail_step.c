@@ -18,6 +18,7 @@
 #include "events/events.h"
 #include "guc.h"
 #include "ops/final_failure.h"
+#include "ops/flow.h"
 #include "ops/steps.h"
 #include "store/attempt.h"
 #include "store/lane_store.h"
@@ -103,6 +104,7 @@ tc_fail_step(const TcFailRequest *request, TcFailResult *result)
 	if (failure.to_state == TC_STEP_WAITING_FOR_RETRY)
 	{
 		result->task_state = TC_TASK_IN_PROGRESS;
+		tc_flow_release(row, 1);
 		tc_event_step(TC_EVENT_STEP_RETRY_SCHEDULED, row->key.task_id, row->key.step_no);
 		if (failure.next_retry_at > tc_session_now())
 			tc_event_timer(failure.next_retry_at);

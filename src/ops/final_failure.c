@@ -14,6 +14,7 @@
 #include "events/events.h"
 #include "ops/children.h"
 #include "ops/final_failure.h"
+#include "ops/flow.h"
 #include "ops/progress.h"
 #include "store/lane_store.h"
 #include "store/task_store.h"
@@ -73,10 +74,8 @@ tc_final_failure_prepare_nowait(TcStepKey key)
  * While it is in error its steps that did not end count as cancelled.
  */
 static void
-stop_task(int64 task_id)
+stop_task(int64 task_id, const TcQueueRow *rows, int n)
 {
-	TcQueueRow *rows;
-	int			n = tc_queue_read_task(task_id, &rows);
 	TcStepMove *moves = palloc(sizeof(TcStepMove) * Max(n, 1));
 	int			nmoves = 0;
 
@@ -98,15 +97,22 @@ tc_final_failure(const TcQueueRow *row)
 {
 	TcEnded		ended = tc_ended_of(row, TC_STEP_ERROR);
 	int32		one = 1;
+	TcQueueRow *rows;
+	int			n;
 
 	if (!ends_the_task(tc_template_of_lane(row->lane_id), row->key.step_no))
 	{
 		tc_progress(&ended, 1);
+		tc_flow_release(row, 1);
 		return ended.task_state;
 	}
-	stop_task(row->key.task_id);
+	n = tc_queue_read_task(row->key.task_id, &rows);
+	stop_task(row->key.task_id, rows, n);
 	tc_progress_close(&row->key.task_id, &one, 1, &ended.task_state);
 	tc_children_disown(row->key.task_id, tc_template_of_lane(row->lane_id), NULL, true, "fail_fast");
+	rows = repalloc(rows, sizeof(TcQueueRow) * (n + 1));
+	rows[n] = *row;
+	tc_flow_release(rows, n + 1);
 	return ended.task_state;
 }
 

@@ -2,13 +2,14 @@
  * hold_steps.c
  *	  Claims are held longer, or given back.
  *
- * Locks the queue rows of the steps, nothing else.
+ * Locks the queue rows of the steps, and the flow keys of claims that are given back.
  */
 #include "postgres.h"
 
 #include "compat.h"
 #include "errors.h"
 #include "events/events.h"
+#include "ops/flow.h"
 #include "ops/steps.h"
 #include "store/task_store.h"
 #include "store/template_store.h"
@@ -86,6 +87,7 @@ tc_release_steps(TcHold *holds, int n, double delay_seconds)
 		moves[i] = tc_move_of_claim(&held[i], TC_VERB_RELEASE, TC_STEP_PENDING, NULL);
 	tc_step_record_moves(moves, nheld);
 	tc_queue_release(held, nheld, visible_at);
+	tc_flow_release(held, nheld);
 	if (delay_seconds > 0)
 		tc_event_timer(visible_at);
 	for (int i = 0; i < nheld; i++)
@@ -113,6 +115,7 @@ tc_checkpoint_step(TcStepKey key, int64 claim_token, const struct varlena *check
 	move = tc_move_of_claim(row, TC_VERB_YIELD, TC_STEP_PENDING, NULL);
 	tc_step_record_moves(&move, 1);
 	tc_queue_release(row, 1, tc_session_now());
+	tc_flow_release(row, 1);
 	if (row->lane_id > 0)
 		tc_event_ready(tc_lane_get(row->lane_id)->namespace_name);
 	return true;

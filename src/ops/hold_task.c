@@ -36,8 +36,7 @@ lock_all(void *arg)
 	held->nrows = tc_queue_read_task(hold->task_id, &held->rows);
 	for (int i = 0; i < held->nrows; i++)
 	{
-		if (held->rows[i].phase == TC_PHASE_READY || held->rows[i].phase == TC_PHASE_CLAIMED ||
-			held->rows[i].phase == TC_PHASE_SIGNAL || held->rows[i].phase == TC_PHASE_TASK)
+		if (tc_phase_is_live(held->rows[i].phase))
 			nlocked--;
 	}
 	return nlocked == 0;

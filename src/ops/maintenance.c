@@ -17,13 +17,19 @@
 #include "compat.h"
 #include "events/events.h"
 #include "ops/children.h"
+#include "ops/claim.h"
+#include "ops/flow.h"
 #include "ops/operations.h"
 #include "ops/schedules.h"
 #include "ops/signals.h"
 #include "ops/steps.h"
+#include "store/flow_store.h"
 #include "store/maintenance_store.h"
 #include "store/signal_store.h"
 #include "store/worker_store.h"
+
+/* A flow key that nobody used for so long is forgotten. */
+#define FLOW_KEY_LIFE (INT64CONST(3600) * USECS_PER_SEC)
 
 /* Lost last attempts that no claim has come across. */
 static void
@@ -169,6 +175,16 @@ close_moot_dead_letters(const TcMaintenanceScope *scope, TcMaintenanceResult *re
 	result->dead_letters_closed += tc_dead_letters_close_moot(scope->max_items);
 }
 
+/* First whatever a claim would do, since none may ever come. */
+static void
+tidy_flow_keys(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
+{
+	for (int32 shard = 0; shard < tc_shard_count(); shard++)
+		tc_flow_let_go_lost(shard, scope->max_items);
+	tc_claim_let_out();
+	result->flow_keys_forgotten += tc_flow_forget(tc_session_now() - FLOW_KEY_LIFE, scope->max_items);
+}
+
 static void
 forget_workers(const TcMaintenanceScope *scope, TcMaintenanceResult *result)
 {
@@ -200,6 +216,7 @@ static const struct
 	{treat_stale, false},
 	{close_moot_dead_letters, false},
 	{forget_workers, false},
+	{tidy_flow_keys, false},
 	{retain, false},
 };
 

@@ -41,6 +41,7 @@ typedef struct TcMaintenanceResult
 	int			stale_tasks_dead_lettered;
 	int			dead_letters_closed;
 	int			workers_forgotten;
+	int			flow_keys_forgotten;
 	TcRetentionResult retention;
 } TcMaintenanceResult;
 

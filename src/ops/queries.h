@@ -13,6 +13,7 @@ typedef struct TcExecutionContext
 	int32		steps[TC_STEP_STATE_COUNT]; /* how many steps are in each state */
 	int32		total;
 	int32		ready;
+	int32		throttled;		/* parked for their flow keys */
 	int32		blocking;		/* of the steps in error, those that block the task */
 	const char *execution_status;
 	const char *recommended_action;
@@ -33,5 +34,8 @@ typedef struct TcViolation
 
 /* What is wrong with a task; none when every invariant holds. */
 extern int	tc_verify_task(const TcTaskView *view, TcViolation **violations);
+
+/* What is wrong with the flow keys that the caller may see. */
+extern int	tc_verify_flow_keys(const char ***violations);
 
 #endif							/* TC_QUERIES_H */

@@ -15,6 +15,7 @@
 #include "events/events.h"
 #include "ops/changes.h"
 #include "ops/children.h"
+#include "ops/flow.h"
 #include "ops/operations.h"
 #include "store/attempt.h"
 
@@ -135,6 +136,7 @@ end_in_error(const TcHeldTask *held, const TcStaleTask *stale)
 	tc_event_task(TC_EVENT_TASK_FAILED, stale->task_id);
 	tc_children_disown(stale->task_id, held->view.template, NULL, true, stale->explanation);
 	tc_child_ended(stale->task_id, held->view.task.parent_step_id, TC_TASK_ERROR);
+	tc_flow_release(held->rows, held->nrows);
 }
 
 /* ---- the story ----------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "domain/states.h"
 #include "ops/queries.h"
 #include "store/child_store.h"
+#include "store/flow_store.h"
 #include "store/lane_store.h"
 
 typedef struct Findings
@@ -128,7 +129,7 @@ check_readiness(Findings *findings, int32 node, const TcStepView *step)
 		found(findings, step_no, "its parents ended without it, and it waits");
 }
 
-/* A row is ready, claimed, waiting or ended, and has what that needs. */
+/* A row is ready, parked, claimed, waiting or ended, and has what that needs. */
 static void
 check_row(Findings *findings, int32 step_no, const TcStepView *step)
 {
@@ -137,14 +138,14 @@ check_row(Findings *findings, int32 step_no, const TcStepView *step)
 
 	if (!step->live)
 		return;
-	if (!begun && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_WAITING &&
+	if (!begun && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_PARKED && step->phase != TC_PHASE_WAITING &&
 		step->phase != TC_PHASE_ENDED)
 		found(findings, step_no, "its row has the unknown phase \"%c\"", step->phase);
 	if (claimed != step->has_token)
 		found(findings, step_no, claimed ? "is claimed without a token" : "has a token, but is not claimed");
 	if (begun != (step->claimed_at != TC_NO_TIME))
 		found(findings, step_no, begun ? "is claimed since no time" : "has a time of claim, but is not claimed");
-	if (step->waits_for_retry && step->phase != TC_PHASE_READY)
+	if (step->waits_for_retry && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_PARKED)
 		found(findings, step_no, "waits for a retry, but is not ready");
 }
 
@@ -288,4 +289,35 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 	check_task(&findings, steps, blocking, runnable, check_transitions(&findings));
 	*violations = findings.items;
 	return findings.n;
+}
+
+/* ---- limits -------------------------------------------------------------- */
+
+static const char *
+mismatch_text(const TcFlowMismatch *mismatch)
+{
+	const char *what = psprintf("key \"%s\" of template \"%s\" in namespace \"%s\"", mismatch->text,
+								mismatch->task_name, mismatch->namespace_name);
+
+	if (mismatch->used != mismatch->claims)
+		return psprintf("%s counts %d claims, there are " INT64_FORMAT, what, mismatch->used, mismatch->claims);
+	if (mismatch->forgotten)
+		return psprintf("%s would let steps start, and " INT64_FORMAT " are parked for it", what, mismatch->parked);
+	return psprintf("%s knows of none that waits, and " INT64_FORMAT " are parked for it", what, mismatch->parked);
+}
+
+int
+tc_verify_flow_keys(const char ***violations)
+{
+	TcFlowMismatch *mismatches;
+	int			n = tc_flow_verify(&mismatches);
+	int			found = 0;
+
+	*violations = palloc(sizeof(char *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (tc_scope_has_namespace(mismatches[i].namespace_name))
+			(*violations)[found++] = mismatch_text(&mismatches[i]);
+	}
+	return found;
 }

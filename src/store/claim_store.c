@@ -206,7 +206,7 @@ tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **ke
 #define LOCKED_COLUMNS \
 	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
 	" q.attempts, q.max_attempts, q.attempt_no, q.claim_token, q.claimed_at, q.worker_id, q.checkpoint," \
-	" q.slot"
+	" q.slot, q.flow_key_id"
 
 /*
  * A source is one range of the index: a lane and a phase.  A row that another
@@ -260,6 +260,7 @@ read_locked_row(uint64 row, TcQueueRow *queue_row)
 	queue_row->worker_id = tc_row_text(row, 12);
 	queue_row->checkpoint = tc_row_varlena(row, 13);
 	queue_row->slot = tc_row_int16(row, 14);
+	queue_row->flow_key_id = tc_row_isnull(row, 15) ? 0 : tc_row_int64(row, 15);
 }
 
 /*
@@ -333,6 +334,49 @@ tc_claim_lock(const TcClaimScope *scope, const TcCandidate *candidates, int n, T
 	uint64		count = scope->task_id == 0 ? lock_sources(scope, candidates, n)
 		: lock_of_task(scope, candidates, n);
 
+	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
+	for (uint64 i = 0; i < count; i++)
+		read_locked_row(i, &(*rows)[i]);
+	return (int) count;
+}
+
+static TcPlan plan_lock_exactly = {
+	.sql =
+	"SELECT " LOCKED_COLUMNS
+	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::\"char\"[]) AS i(task_id, step_no, lane_id, phase)"
+	" JOIN tasker.step_queue q ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
+	" WHERE q.lane_id = i.lane_id AND q.phase = i.phase AND q.visible_at <= $6 AND NOT " TC_EXHAUSTED
+	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q SKIP LOCKED",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 6,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID, TIMESTAMPTZOID},
+};
+
+int
+tc_claim_lock_exactly(const TcClaimScope *scope, const TcCandidate *candidates, int n, TcQueueRow **rows)
+{
+	int64	   *task_ids = palloc(sizeof(int64) * Max(n, 1));
+	int32	   *step_nos = palloc(sizeof(int32) * Max(n, 1));
+	int32	   *lane_ids = palloc(sizeof(int32) * Max(n, 1));
+	char	   *phases = palloc(Max(n, 1));
+	Datum		values[6];
+	uint64		count;
+
+	for (int i = 0; i < n; i++)
+	{
+		task_ids[i] = candidates[i].key.task_id;
+		step_nos[i] = candidates[i].key.step_no;
+		lane_ids[i] = candidates[i].lane_id;
+		phases[i] = candidates[i].phase;
+	}
+	values[0] = Int32GetDatum(scope->shard_key);
+	values[1] = tc_array_int64(task_ids, n);
+	values[2] = tc_array_int32(step_nos, n);
+	values[3] = tc_array_int32(lane_ids, n);
+	values[4] = tc_array_char(phases, n);
+	values[5] = TimestampTzGetDatum(tc_session_now());
+	count = tc_plan_run(&plan_lock_exactly, values, NULL);
 	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
 	for (uint64 i = 0; i < count; i++)
 		read_locked_row(i, &(*rows)[i]);

@@ -44,6 +44,10 @@ extern int	tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcS
 extern int	tc_claim_lock(const TcClaimScope *scope, const TcCandidate *candidates, int n,
 						  TcQueueRow **rows);
 
+/* Locks these steps and no others, as far as they still are what they were and nobody holds them; sorted. */
+extern int	tc_claim_lock_exactly(const TcClaimScope *scope, const TcCandidate *candidates, int n,
+								  TcQueueRow **rows);
+
 /* The part of a task that its workers see. */
 typedef struct TcClaimTask
 {

@@ -42,7 +42,9 @@ static TcPlan plan_load = {
 	.sql =
 	"SELECT l.lane_id, l.named_task_id, n.name, t.name, t.version, l.queue, l.task_priority, l.priority::int,"
 	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.signal_name IS NOT NULL),"
-	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.workflow IS NOT NULL)"
+	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.workflow IS NOT NULL),"
+	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.queue = l.queue"
+	"  AND s.flow_limits IS NOT NULL)"
 	" FROM tasker.lanes l"
 	" JOIN tasker.named_tasks t ON t.named_task_id = l.named_task_id"
 	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
@@ -71,6 +73,7 @@ read_lane(uint64 row, TcLane *lane, MemoryContext context)
 	lane->waits = tc_row_bool(row, 9);
 	lane->nests = tc_row_bool(row, 10);
 	lane->paused = false;
+	lane->limited = tc_row_bool(row, 11);
 }
 
 static void

@@ -25,6 +25,7 @@ typedef struct TcLane
 	bool		waits;			/* steps of its template wait for signals */
 	bool		nests;			/* steps of its template run as tasks */
 	bool		paused;			/* its namespace or template is paused */
+	bool		limited;		/* steps of its template and queue have concurrency or rate limits */
 } TcLane;
 
 /* Which lanes a worker serves; NULL lists mean all. */

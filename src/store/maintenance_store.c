@@ -72,7 +72,7 @@ tc_maintenance_write(int32 shard, const TcMaintenancePosition *position)
 	tc_plan_run(&plan_write, values, NULL);
 }
 
-/* Two probes of the claim index for each lane: a ready row, or an expired lease. */
+/* Two probes of the claim index for each lane: a ready row, or an expired lease; and flow keys that let more start. */
 static TcPlan plan_due_namespaces = {
 	.sql =
 	"SELECT DISTINCT ns.name FROM tasker.lanes l"
@@ -82,7 +82,10 @@ static TcPlan plan_due_namespaces = {
 	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = p.phase AND " TC_IN_CLAIM_INDEX
 	"   AND q.visible_at > $2 AND q.visible_at <= $3 LIMIT 1) q"
 	" JOIN tasker.named_tasks n ON n.named_task_id = l.named_task_id"
-	" JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id",
+	" JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id"
+	" UNION"
+	" SELECT ns.name FROM tasker.flow_keys k JOIN tasker.task_namespaces ns ON ns.namespace_id = k.namespace_id"
+	" WHERE k.next_at > $2 AND k.next_at <= $3",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -123,7 +126,8 @@ tc_maintenance_all_namespaces(const char ***names)
 /* The same probes, for what comes next. */
 static TcPlan plan_next_due = {
 	.sql =
-	"SELECT min(q.visible_at) FROM tasker.lanes l"
+	"SELECT least((SELECT k.next_at FROM tasker.flow_keys k WHERE k.next_at > $2 ORDER BY k.next_at LIMIT 1),"
+	" min(q.visible_at)) FROM tasker.lanes l"
 	" CROSS JOIN (VALUES ('r'::\"char\"), ('c'), ('s')) AS p(phase)"
 	" CROSS JOIN LATERAL ("
 	"  SELECT q.visible_at FROM tasker.step_queue q"

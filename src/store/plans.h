@@ -75,6 +75,7 @@ extern Datum tc_array_int64(const int64 *values, int n);
 extern Datum tc_array_int16(const int16 *values, int n);
 extern Datum tc_array_int32(const int32 *values, int n);
 extern Datum tc_array_bool(const bool *values, int n);
+extern Datum tc_array_float8(const double *values, int n);
 extern Datum tc_array_char(const char *values, int n);
 extern Datum tc_array_timestamptz(const TimestampTz *values, int n);
 

@@ -63,7 +63,7 @@ static TcPlan plan_find = {
 	"  SELECT min(q.claimed_at) FILTER (WHERE q.phase = 'c') AS claimed,"
 	"   min((SELECT a.finished_at FROM tasker.step_attempts a WHERE a.task_id = q.task_id"
 	"    AND a.step_no = q.step_no AND a.attempt_no = q.attempt_no AND a.shard_key = $1 AND a.slot = q.slot))"
-	"    FILTER (WHERE q.waits_for_retry) AS failed,"
+	"    FILTER (WHERE q.waits_for_retry AND q.phase <> 'p') AS failed,"
 	"   min(q.visible_at) FILTER (WHERE q.phase = 'r' AND NOT q.waits_for_retry AND q.visible_at <= $3) AS ready"
 	"  FROM tasker.step_queue q WHERE q.task_id = t.task_id AND q.shard_key = $1) q"
 	" WHERE t.state IN ('pending', 'in_progress') AND t.paused_at IS NULL),"

@@ -19,7 +19,7 @@
 #define QUEUE_COLUMNS \
 	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
 	" q.remaining_parents, q.attempts, q.max_attempts, q.attempt_no, q.claim_token," \
-	" q.claimed_at, q.worker_id, q.checkpoint, q.satisfied_parents, q.slot"
+	" q.claimed_at, q.worker_id, q.checkpoint, q.satisfied_parents, q.slot, q.flow_key_id"
 
 /* Keys as columns: what unnest() takes. */
 typedef struct KeyColumns
@@ -131,6 +131,7 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 	queue_row->checkpoint = tc_row_varlena(row, 14);
 	queue_row->satisfied_parents = tc_row_int32(row, 15);
 	queue_row->slot = tc_row_int16(row, 16);
+	queue_row->flow_key_id = tc_row_isnull(row, 17) ? 0 : tc_row_int64(row, 17);
 }
 
 /* ---- locking ------------------------------------------------------------- */
@@ -158,7 +159,7 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 static TcPlan plan_lock_claims = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'c'"));
 static TcPlan plan_lock_claim = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'"));
 static TcPlan plan_lock_claim_skip = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'") " SKIP LOCKED");
-static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'r', 'c', 's', 't', 'x'"));
+static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'x', " TC_LIVE_PHASES));
 static TcPlan plan_lock_waiting = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'x'"));
 
 static int
@@ -220,7 +221,7 @@ tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 static TcPlan plan_next_live = {
 	.sql =
 	"SELECT min(q.step_no) FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN ('r', 'c', 's', 't')",
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN (" TC_LIVE_PHASES ")",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -230,7 +231,7 @@ static TcPlan plan_next_live = {
 static TcPlan plan_lock_live = {
 	.sql =
 	"SELECT 1 FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no = $3 AND q.phase IN ('r', 'c', 's', 't') FOR UPDATE",
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no = $3 AND q.phase IN (" TC_LIVE_PHASES ") FOR UPDATE",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -333,7 +334,7 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
 	for (uint64 i = 0; i < count; i++)
 		read_queue_row(i, &(*rows)[i]);
-	return count > 0 && tc_row_int64(0, 17) == count;
+	return count > 0 && tc_row_int64(0, 18) == count;
 }
 
 /* ---- rows are born, counted down, removed -------------------------------- */
@@ -771,7 +772,7 @@ record_failure(const TcQueueRow *row, const TcFailure *failure)
 
 static TcPlan plan_retry = {
 	.sql =
-	"UPDATE tasker.step_queue SET phase = 'r', waits_for_retry = true, visible_at = $4,"
+	"UPDATE tasker.step_queue SET phase = 'r', waits_for_retry = true, visible_at = $4, flow_key_id = NULL,"
 	" attempts = attempts + 1, attempt_no = attempt_no + 1,"
 	" claim_token = NULL, claimed_at = NULL, worker_id = NULL"
 	" WHERE task_id = $1 AND step_no = $2 AND shard_key = $3",
@@ -844,19 +845,31 @@ tc_queue_record_expired(const TcQueueRow *rows, int n)
 
 /* ---- claims begin, are extended, given back ------------------------------ */
 
+#define CLAIM_SQL(more_columns, more_arrays, more_names) \
+	"UPDATE tasker.step_queue q SET phase = 'c', waits_for_retry = false, visible_at = i.lease_until," \
+	" claim_token = i.token, claimed_at = $6, worker_id = $7," \
+	" attempts = i.attempts, attempt_no = i.attempt_no" more_columns \
+	" FROM (SELECT " AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$8") "," AT("$9") more_arrays \
+	"  FROM " POSITIONS("$2") ")" \
+	"  AS i(task_id, step_no, token, lease_until, attempts, attempt_no" more_names ")" \
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
+
 static TcPlan plan_claim = {
-	.sql =
-	"UPDATE tasker.step_queue q SET phase = 'c', waits_for_retry = false, visible_at = i.lease_until,"
-	" claim_token = i.token, claimed_at = $6, worker_id = $7,"
-	" attempts = i.attempts, attempt_no = i.attempt_no"
-	" FROM (SELECT " AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$8") "," AT("$9") " FROM " POSITIONS("$2") ")"
-	"  AS i(task_id, step_no, token, lease_until, attempts, attempt_no)"
-	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
+	.sql = CLAIM_SQL("", "", ""),
 	.kind = TC_WRITE,
 	.expect = SPI_OK_UPDATE,
 	.nargs = 9,
 	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
 		TIMESTAMPTZOID, TEXTOID, INT4ARRAYOID, INT4ARRAYOID},
+};
+
+static TcPlan plan_claim_limited = {
+	.sql = CLAIM_SQL(", flow_key_id = nullif(i.flow_key_id, 0)", "," AT("$10"), ", flow_key_id"),
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE,
+	.nargs = 10,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZOID, TEXTOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID},
 };
 
 void
@@ -866,16 +879,20 @@ tc_queue_claim(const TcQueueRow *rows, const int64 *tokens, const TimestampTz *l
 	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
 	int32	   *attempts = palloc(sizeof(int32) * Max(n, 1));
 	int32	   *attempt_nos = palloc(sizeof(int32) * Max(n, 1));
+	int64	   *flow_keys = palloc(sizeof(int64) * Max(n, 1));
+	bool		limited = false;
 	int			end;
 
 	for (int i = 0; i < n; i++)
 	{
 		attempts[i] = rows[i].attempts;
 		attempt_nos[i] = rows[i].attempt_no;
+		flow_keys[i] = rows[i].flow_key_id;
+		limited = limited || flow_keys[i] != 0;
 	}
 	for (int start = 0; start < n; start = end)
 	{
-		Datum		values[9];
+		Datum		values[10];
 
 		end = tc_shard_run_end(columns.task_ids, start, n);
 		bind_keys(values, &columns, start, end);
@@ -885,7 +902,8 @@ tc_queue_claim(const TcQueueRow *rows, const int64 *tokens, const TimestampTz *l
 		values[6] = CStringGetTextDatum(worker_id);
 		values[7] = tc_array_int32(attempts + start, end - start);
 		values[8] = tc_array_int32(attempt_nos + start, end - start);
-		if (tc_plan_run(&plan_claim, values, NULL) != end - start)
+		values[9] = limited ? tc_array_int64(flow_keys + start, end - start) : (Datum) 0;
+		if (tc_plan_run(limited ? &plan_claim_limited : &plan_claim, values, NULL) != end - start)
 			elog(ERROR, "a locked queue row vanished");
 	}
 }
@@ -921,7 +939,7 @@ tc_queue_extend(const TcStepKey *keys, const TimestampTz *lease_until, int n)
 
 static TcPlan plan_release = {
 	.sql =
-	"UPDATE tasker.step_queue q SET phase = 'r', visible_at = $4,"
+	"UPDATE tasker.step_queue q SET phase = 'r', visible_at = $4, flow_key_id = NULL,"
 	" claim_token = NULL, claimed_at = NULL, worker_id = NULL"
 	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
 	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
@@ -998,7 +1016,9 @@ tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpoint)
 
 static TcPlan plan_set_paused = {
 	.sql =
-	"UPDATE tasker.step_queue SET lane_id = CASE WHEN $3 THEN -abs(lane_id) ELSE abs(lane_id) END"
+	"UPDATE tasker.step_queue SET lane_id = CASE WHEN $3 THEN -abs(lane_id) ELSE abs(lane_id) END,"
+	" flow_key_id = CASE WHEN phase <> 'p' THEN flow_key_id END,"
+	" phase = CASE WHEN phase = 'p' THEN 'r' ELSE phase END"
 	" WHERE task_id = $1 AND shard_key = $2",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_UPDATE,
@@ -1140,7 +1160,7 @@ static TcPlan plan_rest = {
 	.sql =
 	"SELECT coalesce("
 	"  (SELECT true FROM tasker.step_queue q"
-	"   WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN ('r', 'c', 's', 't')"
+	"   WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN (" TC_LIVE_PHASES ")"
 	"   ORDER BY q.task_id, q.step_no LIMIT 1),"
 	"  (SELECT false FROM tasker.step_queue q WHERE q.task_id = i.task_id AND q.shard_key = $1 LIMIT 1))"
 	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",

@@ -16,6 +16,7 @@
 #define TC_PHASE_CLAIMED 'c'	/* in a worker's hands until visible_at */
 #define TC_PHASE_SIGNAL 's'		/* waits for a signal, until visible_at */
 #define TC_PHASE_TASK 't'		/* runs as a task of its own, to begin at visible_at */
+#define TC_PHASE_PARKED 'p'		/* its flow key lets nothing start */
 #define TC_PHASE_ENDED 'x'		/* ended before its parents did: they must not wake it */
 
 typedef struct TcStepKey
@@ -25,7 +26,10 @@ typedef struct TcStepKey
 } TcStepKey;
 
 /* SQL for queue rows q: what the index of claims holds; the planner has to read it to use that. */
-#define TC_IN_CLAIM_INDEX "q.phase NOT IN ('w', 'x')"
+#define TC_IN_CLAIM_INDEX "q.phase NOT IN ('w', 'x', 'p')"
+
+/* Rows of steps that can still run: whoever changes the shape of their task locks them. */
+#define TC_LIVE_PHASES "'r', 'c', 's', 't', 'p'"
 
 typedef struct TcQueueRow
 {
@@ -44,7 +48,16 @@ typedef struct TcQueueRow
 	char	   *worker_id;
 	struct varlena *checkpoint;
 	int16		slot;			/* of the task's history */
+	int64		flow_key_id;	/* of a claim that holds it, or a parked row; else 0 */
 } TcQueueRow;
+
+/* Can it still run? */
+static inline bool
+tc_phase_is_live(char phase)
+{
+	return phase == TC_PHASE_READY || phase == TC_PHASE_CLAIMED || phase == TC_PHASE_SIGNAL ||
+		phase == TC_PHASE_TASK || phase == TC_PHASE_PARKED;
+}
 
 /* How a claim ended, as it goes into step_attempts. */
 typedef struct TcFailure
@@ -130,7 +143,7 @@ extern void tc_queue_release(const TcQueueRow *rows, int n, TimestampTz visible_
 /* Extends claims to the given lease ends. */
 extern void tc_queue_extend(const TcStepKey *keys, const TimestampTz *lease_until, int n);
 
-/* Turns locked rows into claims of worker_id. */
+/* Turns locked rows into claims of worker_id, which hold the flow keys that are in them. */
 extern void tc_queue_claim(const TcQueueRow *rows, const int64 *tokens,
 						   const TimestampTz *lease_until, int n, const char *worker_id);
 
@@ -186,7 +199,10 @@ extern void tc_step_record_moves(const TcStepMove *moves, int n);
 
 extern void tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpoint);
 
-/* Takes every row of a task out of the claims' reach, or back into it. */
+/*
+ * Takes every row of a task out of the claims' reach, or back into it.  What was
+ * parked is ready when it comes back: a claim finds out anew.
+ */
 extern void tc_queue_set_paused(int64 task_id, bool paused);
 
 /* What there is of a step that may have run before. */

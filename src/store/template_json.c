@@ -26,6 +26,10 @@
 /* A task that may stand still for more than a year has no limit. */
 #define TC_MAX_LIFECYCLE_MINUTES (365 * 24 * 60)
 
+/* Counts stay far from overflow, and a step that waits for longer is forgotten. */
+#define MAX_FLOW_LIMIT			1000000
+#define MAX_FLOW_PERIOD			(31 * 24 * 60 * 60)
+
 #define NOT_PUBLISHED "stored, but nothing is published for it by this version"
 #define NO_EFFECT "stored, but it has no effect"
 
@@ -114,12 +118,19 @@ typedef enum StepField
 	STEP_SIGNAL_TIMEOUT,
 	STEP_SIGNAL_ON_TIMEOUT,
 	STEP_WORKFLOW,
+	STEP_CONCURRENCY_KEY,
+	STEP_CONCURRENCY_LIMIT,
+	STEP_RATE_KEY,
+	STEP_RATE_LIMIT,
+	STEP_RATE_PERIOD,
 	STEP_FIELD_COUNT
 } StepField;
 
 static const char handler_block[] = "handler";
 static const char retry_block[] = "retry";
 static const char signal_block[] = "wait_for_signal";
+static const char concurrency_block[] = "concurrency";
+static const char rate_block[] = "rate_limit";
 
 static const TcFieldName step_fields[] = {
 	[STEP_NAME] = {NULL, "name"},
@@ -151,6 +162,11 @@ static const TcFieldName step_fields[] = {
 	[STEP_SIGNAL_TIMEOUT] = {signal_block, "timeout_seconds"},
 	[STEP_SIGNAL_ON_TIMEOUT] = {signal_block, "on_timeout"},
 	[STEP_WORKFLOW] = {NULL, "workflow"},
+	[STEP_CONCURRENCY_KEY] = {concurrency_block, "key"},
+	[STEP_CONCURRENCY_LIMIT] = {concurrency_block, "limit"},
+	[STEP_RATE_KEY] = {rate_block, "key"},
+	[STEP_RATE_LIMIT] = {rate_block, "limit"},
+	[STEP_RATE_PERIOD] = {rate_block, "period_seconds"},
 };
 
 static const TcKey handler_keys[] = {
@@ -194,6 +210,19 @@ static const TcKey signal_keys[] = {
 	{.name = NULL}
 };
 
+static const TcKey concurrency_keys[] = {
+	{.name = "key", .field = STEP_CONCURRENCY_KEY, .read = tc_read_json},
+	{.name = "limit", .field = STEP_CONCURRENCY_LIMIT, .read = tc_read_integer, .min = 1, .max = MAX_FLOW_LIMIT},
+	{.name = NULL}
+};
+
+static const TcKey rate_keys[] = {
+	{.name = "key", .field = STEP_RATE_KEY, .read = tc_read_json},
+	{.name = "limit", .field = STEP_RATE_LIMIT, .read = tc_read_integer, .min = 1, .max = MAX_FLOW_LIMIT},
+	{.name = "period_seconds", .field = STEP_RATE_PERIOD, .read = tc_read_number, .min = 1, .max = MAX_FLOW_PERIOD},
+	{.name = NULL}
+};
+
 static const TcKey step_keys[] = {
 	{.name = "name", .field = STEP_NAME, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
 	{.name = "description", .field = STEP_DESCRIPTION, .read = tc_read_text},
@@ -220,6 +249,8 @@ static const TcKey step_keys[] = {
 	{.name = "run_at", .field = STEP_RUN_AT, .read = tc_read_json},
 	{.name = signal_block, .nested = signal_keys},
 	{.name = "workflow", .field = STEP_WORKFLOW, .read = tc_read_json},
+	{.name = concurrency_block, .nested = concurrency_keys},
+	{.name = rate_block, .nested = rate_keys},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
 	.words = step_types, .supported = SUPPORTED_TYPES},
@@ -236,10 +267,8 @@ static const TcKey step_keys[] = {
 	.min = 1, .max = TC_MAX_MAX_ATTEMPTS, .numeric_text = true},
 
 	{.name = "batch_config", .read = tc_read_unsupported},
-	{.name = "concurrency", .read = tc_read_unsupported},
 	{.name = "lifecycle", .read = tc_read_unsupported},
 	{.name = "map", .read = tc_read_unsupported},
-	{.name = "rate_limit", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
 	{.name = "custom_events", .read = tc_read_kept},
@@ -271,6 +300,11 @@ typedef enum TemplateField
 	TEMPLATE_STALENESS_ACTION,
 	TEMPLATE_AUTO_FAIL,
 	TEMPLATE_AUTO_DLQ,
+	TEMPLATE_CONCURRENCY_KEY,
+	TEMPLATE_CONCURRENCY_LIMIT,
+	TEMPLATE_RATE_KEY,
+	TEMPLATE_RATE_LIMIT,
+	TEMPLATE_RATE_PERIOD,
 	TEMPLATE_INPUT_SCHEMA,
 	TEMPLATE_STEPS,				/* read, but written step by step */
 	TEMPLATE_FIELD_COUNT
@@ -292,6 +326,11 @@ static const TcFieldName template_fields[] = {
 	[TEMPLATE_STALENESS_ACTION] = {lifecycle_block, "staleness_action"},
 	[TEMPLATE_AUTO_FAIL] = {lifecycle_block, "auto_fail_on_timeout"},
 	[TEMPLATE_AUTO_DLQ] = {lifecycle_block, "auto_dlq_on_timeout"},
+	[TEMPLATE_CONCURRENCY_KEY] = {concurrency_block, "key"},
+	[TEMPLATE_CONCURRENCY_LIMIT] = {concurrency_block, "limit"},
+	[TEMPLATE_RATE_KEY] = {rate_block, "key"},
+	[TEMPLATE_RATE_LIMIT] = {rate_block, "limit"},
+	[TEMPLATE_RATE_PERIOD] = {rate_block, "period_seconds"},
 	[TEMPLATE_INPUT_SCHEMA] = {NULL, "input_schema"},
 };
 
@@ -312,6 +351,19 @@ static const TcKey lifecycle_keys[] = {
 	{.name = NULL}
 };
 
+static const TcKey task_concurrency_keys[] = {
+	{.name = "key", .field = TEMPLATE_CONCURRENCY_KEY, .read = tc_read_json},
+	{.name = "limit", .field = TEMPLATE_CONCURRENCY_LIMIT, .read = tc_read_integer, .min = 1, .max = MAX_FLOW_LIMIT},
+	{.name = NULL}
+};
+
+static const TcKey task_rate_keys[] = {
+	{.name = "key", .field = TEMPLATE_RATE_KEY, .read = tc_read_json},
+	{.name = "limit", .field = TEMPLATE_RATE_LIMIT, .read = tc_read_integer, .min = 1, .max = MAX_FLOW_LIMIT},
+	{.name = "period_seconds", .field = TEMPLATE_RATE_PERIOD, .read = tc_read_number, .min = 1, .max = MAX_FLOW_PERIOD},
+	{.name = NULL}
+};
+
 static const TcKey template_keys[] = {
 	{.name = "namespace", .field = TEMPLATE_NAMESPACE, .read = tc_read_name,
 	.max = TC_NAME_MAX_CHARS, .forbidden = '/'},
@@ -325,6 +377,8 @@ static const TcKey template_keys[] = {
 	{.name = "on_failure", .field = TEMPLATE_ON_FAILURE, .read = tc_read_word,
 	.words = task_failure_rules},
 	{.name = lifecycle_block, .nested = lifecycle_keys},
+	{.name = concurrency_block, .nested = task_concurrency_keys},
+	{.name = rate_block, .nested = task_rate_keys},
 	{.name = "input_schema", .field = TEMPLATE_INPUT_SCHEMA, .read = tc_read_schema},
 	{.name = "steps", .field = TEMPLATE_STEPS, .read = tc_read_array},
 
@@ -332,9 +386,6 @@ static const TcKey template_keys[] = {
 	.max = TC_NAME_MAX_CHARS, .forbidden = '/'},
 	{.name = "schema", .field = TEMPLATE_INPUT_SCHEMA, .read = tc_read_schema},
 	{.name = "step_templates", .field = TEMPLATE_STEPS, .read = tc_read_array},
-
-	{.name = "concurrency", .read = tc_read_unsupported},
-	{.name = "rate_limit", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
 	{.name = "custom_events", .read = tc_read_kept},
@@ -390,6 +441,10 @@ static void check_signal(TcReader *reader, const TcPath *path, JsonbContainer *o
 static void check_workflow(TcReader *reader, const TcPath *path, const TcValue *values);
 static void check_decision(TcReader *reader, const TcPath *path, const TcStep *step,
 						   const TcValue *values);
+static List *names_of_parents(const TcValue *values);
+static TcFlowLimits read_flow(TcReader *reader, const TcPath *path, JsonbContainer *object, List *parents,
+							  const TcValue *values);
+static void share_limits(TcReader *reader, const TcFlowLimits *shared, TcTemplate *template);
 static void check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *template);
 static void check_sql(TcReader *reader, const TcPath *path, const TcValue *values);
 static void fill_backoff(TcReader *reader, const TcPath *path, TcValue *values,
@@ -457,10 +512,12 @@ static JsonbValue *
 read_template(TcReader *reader, const Jsonb *json, TcTemplate *template)
 {
 	TcValue		values[TEMPLATE_FIELD_COUNT] = {0};
+	JsonbContainer *object = unconstify(JsonbContainer *, &json->root);
+	TcFlowLimits flow;
 	TcValue		steps;
 
 	pushJsonbValue(&reader->output, WJB_BEGIN_OBJECT, NULL);
-	tc_read_keys(reader, NULL, unconstify(JsonbContainer *, &json->root), template_keys, values);
+	tc_read_keys(reader, NULL, object, template_keys, values);
 	require_name(reader, NULL, &values[TEMPLATE_NAME]);
 
 	/* what identifies a version is always written, so that a reader need not know the defaults */
@@ -477,9 +534,12 @@ read_template(TcReader *reader, const Jsonb *json, TcTemplate *template)
 
 	template->input_schema = json_document(&values[TEMPLATE_INPUT_SCHEMA]);
 
+	flow = read_flow(reader, NULL, object, NIL, &values[TEMPLATE_CONCURRENCY_KEY]);
+	flow.shared = true;
 	steps = values[TEMPLATE_STEPS];
 	tc_write_fields(reader, template_fields, values, TEMPLATE_STEPS);
 	read_steps(reader, &steps, template);
+	share_limits(reader, &flow, template);
 	return pushJsonbValue(&reader->output, WJB_END_OBJECT, NULL);
 }
 
@@ -551,6 +611,7 @@ read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *
 	check_root(reader, path, values);
 	check_condition(reader, path, values);
 	check_run_at(reader, path, values);
+	step->flow = read_flow(reader, path, object, names_of_parents(values), &values[STEP_CONCURRENCY_KEY]);
 	check_signal(reader, path, object, values);
 	check_workflow(reader, path, values);
 	check_decision(reader, path, step, values);
@@ -660,6 +721,83 @@ check_run_at(TcReader *reader, const TcPath *path, const TcValue *values)
 		tc_path_check(&values[STEP_RUN_AT].json, tc_path_text(&here), names_of_parents(values), &reader->faults);
 }
 
+/* The five fields of the limits of a step, or of a template: in the same order in both. */
+enum
+{
+	FLOW_CONCURRENCY_KEY,
+	FLOW_CONCURRENCY_LIMIT,
+	FLOW_RATE_KEY,
+	FLOW_RATE_LIMIT,
+	FLOW_RATE_PERIOD
+};
+
+/* What is no object is a fault already. */
+static bool
+is_given(JsonbContainer *object, const char *key)
+{
+	JsonbValue	value;
+
+	return tc_json_member(object, key, strlen(key), &value) && tc_json_object(&value) != NULL;
+}
+
+static const struct varlena *
+read_flow_key(TcReader *reader, const TcPath *path, const char *block, List *parents, const TcValue *value)
+{
+	TcPath		outer = {.parent = path, .key = block};
+	TcPath		here = {.parent = &outer, .key = "key"};
+
+	if (value->key != NULL)
+		tc_path_check(&value->json, tc_path_text(&here), parents, &reader->faults);
+	return json_document(value);
+}
+
+static TcFlowLimits
+read_flow(TcReader *reader, const TcPath *path, JsonbContainer *object, List *parents, const TcValue *values)
+{
+	bool		concurrency = is_given(object, concurrency_block);
+	bool		rate = is_given(object, rate_block);
+	TcFlowLimits flow = {
+		.key = read_flow_key(reader, path, concurrency_block, parents, &values[FLOW_CONCURRENCY_KEY]),
+		.concurrency = tc_value_integer(&values[FLOW_CONCURRENCY_LIMIT], 0),
+		.rate = tc_value_integer(&values[FLOW_RATE_LIMIT], 0),
+		.period_seconds = tc_value_number(&values[FLOW_RATE_PERIOD], 0),
+	};
+	const struct varlena *rate_key = read_flow_key(reader, path, rate_block, parents, &values[FLOW_RATE_KEY]);
+
+	if (concurrency && values[FLOW_CONCURRENCY_LIMIT].key == NULL)
+		fault_at(reader, path, concurrency_block, "limit is missing");
+	if (rate && values[FLOW_RATE_LIMIT].key == NULL)
+		fault_at(reader, path, rate_block, "limit is missing");
+	if (rate && values[FLOW_RATE_PERIOD].key == NULL)
+		fault_at(reader, path, rate_block, "period_seconds is missing");
+	if (concurrency && rate &&
+		!tc_json_equal(&values[FLOW_CONCURRENCY_KEY].json, &values[FLOW_RATE_KEY].json))
+		fault_at(reader, path, rate_block, "key must be that of concurrency");
+	if (!concurrency)
+		flow.key = rate_key;
+	return flow;
+}
+
+/* Steps that no worker takes have nothing to limit. */
+static void
+share_limits(TcReader *reader, const TcFlowLimits *shared, TcTemplate *template)
+{
+	bool		used = false;
+
+	for (int32 i = 0; i < template->nsteps; i++)
+	{
+		TcStep	   *step = &template->steps[i];
+
+		if (step->signal_name != NULL || step->workflow != NULL || tc_step_is_limited(step))
+			continue;
+		step->flow = *shared;
+		used = true;
+	}
+	if (!used && template->nsteps > 0 && (shared->concurrency > 0 || shared->rate > 0))
+		fault_at(reader, NULL, shared->concurrency > 0 ? concurrency_block : rate_block,
+				 "limits no step: each has limits of its own, or is taken by no worker");
+}
+
 /* No worker takes a step that waits for a signal: what is said about workers would be ignored. */
 static void
 check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object, const TcValue *values)
@@ -669,6 +807,7 @@ check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object, const
 		STEP_MAX_ATTEMPTS, STEP_BACKOFF, STEP_BACKOFF_BASE_MS, STEP_MAX_BACKOFF_MS, STEP_JITTER,
 		STEP_TIMEOUT_SECONDS, STEP_RESULT_SCHEMA, STEP_DELAY_SECONDS, STEP_RUN_AT
 	};
+	static const char *const flow_blocks[] = {concurrency_block, rate_block};
 	JsonbValue	ignored;
 
 	if (getKeyJsonValueFromContainer(object, signal_block, strlen(signal_block), &ignored) == NULL ||
@@ -684,6 +823,11 @@ check_signal(TcReader *reader, const TcPath *path, JsonbContainer *object, const
 			fault_at(reader, path, values[of_workers[i]].key->name,
 					 "means nothing for a step that waits for a signal");
 	}
+	for (int i = 0; i < lengthof(flow_blocks); i++)
+	{
+		if (is_given(object, flow_blocks[i]))
+			fault_at(reader, path, flow_blocks[i], "means nothing for a step that waits for a signal");
+	}
 }
 
 /* Nor does one take a step that runs as a task: that has workers, attempts and times of its own. */
@@ -693,7 +837,7 @@ check_workflow(TcReader *reader, const TcPath *path, const TcValue *values)
 	static const StepField of_others[] = {
 		STEP_CALLABLE, STEP_METHOD, STEP_RESOLVER, STEP_INITIALIZATION, STEP_SQL, STEP_RETRYABLE,
 		STEP_MAX_ATTEMPTS, STEP_BACKOFF, STEP_BACKOFF_BASE_MS, STEP_MAX_BACKOFF_MS, STEP_JITTER,
-		STEP_TIMEOUT_SECONDS, STEP_QUEUE
+		STEP_TIMEOUT_SECONDS, STEP_QUEUE, STEP_CONCURRENCY_LIMIT, STEP_RATE_LIMIT
 	};
 	TcPath		here = {.parent = path, .key = "workflow"};
 

@@ -25,6 +25,7 @@
 #include "guc.h"
 #include "store/plans.h"
 #include "store/session.h"
+#include "store/template_flow.h"
 #include "store/template_store.h"
 
 typedef struct TemplateCache
@@ -105,7 +106,7 @@ static TcPlan plan_steps = {
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms, jitter,"
 	" coalesce(timeout_seconds, 0), on_failure, result_schema, step_type, trigger_rule,"
 	" condition, unmet_fails, delay_seconds, signal_name, coalesce(signal_timeout_seconds, -1), signal_on_timeout,"
-	" run_at, workflow"
+	" run_at, workflow, flow_limits"
 	" FROM tasker.named_steps WHERE named_task_id = $1 ORDER BY step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -211,29 +212,30 @@ static TcPlan plan_insert_steps = {
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
 	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth, result_schema,"
 	" step_type, trigger_rule, condition, unmet_fails, delay_seconds, signal_name, signal_timeout_seconds,"
-	" signal_on_timeout, run_at, workflow)"
+	" signal_on_timeout, run_at, workflow, flow_limits)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
 	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth, s.result_schema, s.step_type, s.trigger_rule,"
 	" s.condition, s.unmet_fails, s.delay_seconds, s.signal_name, nullif(s.signal_timeout, -1), s.signal_on_timeout,"
-	" s.run_at, s.workflow"
+	" s.run_at, s.workflow, s.flow_limits"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
 	" $14::float8[], $15::int[], $16::text[], $17::int[], $18::jsonb[], $19::text[], $20::text[],"
-	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[], $27::jsonb[], $28::jsonb[]) WITH ORDINALITY"
+	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[], $27::jsonb[], $28::jsonb[], $29::jsonb[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
 	" jitter, timeout_seconds, on_failure, min_depth, result_schema, step_type, trigger_rule,"
-	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout, run_at, workflow, step_no)",
+	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout, run_at, workflow,"
+	" flow_limits, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 28,
+	.nargs = 29,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
 	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID,
 	TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,
-	FLOAT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID},
+	FLOAT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -451,6 +453,7 @@ load_step(TcStep *step, uint64 row)
 							   "The timeout rule is unknown.");
 	step->run_at = row_varlena_here(row, 26);
 	step->workflow = row_varlena_here(row, 27);
+	step->flow = tc_flow_from_json(tc_row_varlena(row, 28));
 }
 
 static void
@@ -673,17 +676,6 @@ function(const TcTemplate *template) \
 	return make_array(column, template->nsteps); \
 }
 
-static Datum
-array_float8(const double *values, int n)
-{
-	Datum	   *datums = palloc(sizeof(Datum) * n);
-
-	for (int i = 0; i < n; i++)
-		datums[i] = Float8GetDatum(values[i]);
-	return PointerGetDatum(construct_array(datums, n, FLOAT8OID, sizeof(float8),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 DEFINE_STEP_COLUMN(names, const char *, step->name, tc_array_text)
 DEFINE_STEP_COLUMN(queues, const char *, step->queue, tc_array_text)
 DEFINE_STEP_COLUMN(priorities, int32, step->priority, tc_array_int32)
@@ -697,19 +689,20 @@ DEFINE_STEP_COLUMN(backoffs, const char *, tc_backoff_strategy_name(step->backof
 				   tc_array_text)
 DEFINE_STEP_COLUMN(backoff_bases, int64, step->backoff.base_ms, tc_array_int64)
 DEFINE_STEP_COLUMN(max_backoffs, int64, step->backoff.max_ms, tc_array_int64)
-DEFINE_STEP_COLUMN(jitters, double, step->backoff.jitter, array_float8)
+DEFINE_STEP_COLUMN(jitters, double, step->backoff.jitter, tc_array_float8)
 DEFINE_STEP_COLUMN(timeouts, int32, step->timeout_seconds, tc_array_int32)
 DEFINE_STEP_COLUMN(failure_rules, const char *, tc_failure_rule_name(step->on_failure), tc_array_text)
 DEFINE_STEP_COLUMN(step_types, const char *, tc_step_type_name(step->type), tc_array_text)
 DEFINE_STEP_COLUMN(trigger_rules, const char *, tc_trigger_rule_name(step->trigger_rule), tc_array_text)
 DEFINE_STEP_COLUMN(conditions, const struct varlena *, step->condition, tc_array_jsonb)
 DEFINE_STEP_COLUMN(unmet_fails, bool, step->unmet_fails, tc_array_bool)
-DEFINE_STEP_COLUMN(delays, double, step->delay_seconds, array_float8)
+DEFINE_STEP_COLUMN(delays, double, step->delay_seconds, tc_array_float8)
 DEFINE_STEP_COLUMN(signal_names, const char *, step->signal_name, tc_array_text)
 DEFINE_STEP_COLUMN(run_ats, const struct varlena *, step->run_at, tc_array_jsonb)
 DEFINE_STEP_COLUMN(workflows, const struct varlena *, step->workflow, tc_array_jsonb)
-DEFINE_STEP_COLUMN(signal_timeouts, double, step->signal_timeout, array_float8)
+DEFINE_STEP_COLUMN(signal_timeouts, double, step->signal_timeout, tc_array_float8)
 DEFINE_STEP_COLUMN(timeout_rules, const char *, tc_timeout_rule_name(step->on_timeout), tc_array_text)
+DEFINE_STEP_COLUMN(flow_limits, const struct varlena *, tc_flow_to_json(&step->flow), tc_array_jsonb)
 DEFINE_STEP_COLUMN(result_schemas, const struct varlena *, step->result_schema, tc_array_jsonb)
 
 static Datum
@@ -753,6 +746,7 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		timeout_rules(template),
 		run_ats(template),
 		workflows(template),
+		flow_limits(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);

@@ -337,8 +337,7 @@ tc_view_remaining_parents(const TcTaskView *view, int32 node)
 bool
 tc_view_is_triggered(const TcStepView *step)
 {
-	return step->live && (step->phase == TC_PHASE_READY || step->phase == TC_PHASE_CLAIMED ||
-						  step->phase == TC_PHASE_SIGNAL || step->phase == TC_PHASE_TASK);
+	return step->live && tc_phase_is_live(step->phase);
 }
 
 bool

@@ -121,4 +121,24 @@ end
 check("blocks of claim(1), as many with 20,000 more waiting", blocks.last <= blocks.first + 8, blocks.join(" and "))
 check("blocks of claim(1)", blocks.first <= 56, blocks.first)
 
+# What limits keep back is in nobody's way, and one key's tasks do not keep another's waiting.
+server.call("SELECT FROM tasker.register_task_template($1)", <<~JSON)
+  {"name": "limited", "steps": [{"name": "a", "concurrency": {"key": "context.key", "limit": 1}}]}
+JSON
+CREATE_LIMITED = <<~SQL
+  SELECT count(*) FROM tasker.create_tasks((SELECT jsonb_agg(jsonb_build_object('name', 'limited', 'context', jsonb_build_object('key', $1::text)))
+    FROM generate_series(1, $2::int)))
+SQL
+CLAIM_LIMITED = "SELECT task_context ->> 'key' FROM tasker.claim_steps('counts', 1, task_names => '{default/limited}')"
+claim_beside = -> { Bench.median(Array.new(11) { server.buffers("SELECT * FROM tasker.claim_steps('counts', 1, task_names => '{default/limited,default/one}')") }) }
+server.call(CREATE_LIMITED, "many", "500")
+5.times { server.call(CLAIM_LIMITED) }
+before = claim_beside.call
+2.times { server.call(CREATE_LIMITED, "many", "5000") }
+server.call(CREATE_LIMITED, "few", "10")
+keys = Array.new(12) { server.call(CLAIM_LIMITED).values.flatten.first }
+check("the key behind 10,000 steps of another is served within twelve claims", keys.compact == %w[few], "number #{keys.index("few").to_i + 1}")
+after = claim_beside.call
+check("blocks of claim(1) beside 10,000 steps that a limit keeps back, as many as beside 500", after <= before + 8, "#{before} and #{after}")
+
 puts "1..#{@count}"

@@ -41,6 +41,7 @@ PROMISES = {
   ["docs/guides/retries.md", 1] => [/4 \| +4000/, /waiting_for_retry/, /^ in_progress +\| +1$/],
   ["docs/guides/upgrades.md", 1] => [/^ t +\| 1.0.0/, /^ f +\| 1.1.0/],
   ["docs/guides/approvals.md", 1] => [/^ waiting_for_signal$/, /^ t$/, /^ pay +\| .*"by": "Ada"/],
+  ["docs/guides/limits.md", 1] => [/^ acme \| +2 \| +4$/, /^ concurrency_limit \| 2 may run at once for key "acme"/, /^ charge +\| .*"number": 3/, /^ mail +\| .*"number": 1/],
   ["docs/guides/tenants.md", 1] => [/^ red$/, /^ red +\| one$/],
   ["docs/guides/tenants.md", 2] => [/tenant_red +worker +red/, /taken back/],
   ["docs/dashboard.md", 3] => [/^00-4bf92f3577b34da6a3ce929d0e0e4736-\h{16}-01$/],

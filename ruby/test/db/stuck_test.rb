@@ -148,6 +148,17 @@ class StuckTest < DatabaseTest
     assert_equal "complete", task_state(other)
   end
 
+  def test_a_concurrency_limit
+    client.register_task_template(definition(name: "narrow", namespace: namespace, steps: {}).merge(
+      "steps" => [{ "name" => "one", "concurrency" => { "key" => "context.customer", "limit" => 1 } }]))
+    hangs, waits = Array.new(2) { create(name: "narrow", context: { customer: "acme" }) }
+    held = client.claim_steps(worker_id: "w-#{namespace}", task_id: hangs).first
+    assert_nil client.claim_steps(worker_id: "w-#{namespace}", task_id: waits).first
+    assert_explained "concurrency_limit", "acme.*step #{held.workflow_step_id} holds it", (waits * 1_000_000) + 1
+    press("/steps/#{held.workflow_step_id}", "/steps/#{held.workflow_step_id}/skip", reason: "it hangs")
+    assert_goes_on waits
+  end
+
   def test_an_unmet_condition
     client.register_task_template(definition(name: "maybe", namespace: namespace, steps: {}).merge(
       "steps" => [{ "name" => "big", "when" => { "path" => "context.amount", "op" => ">", "value" => 100 } }, { "name" => "always" }]))

@@ -2,10 +2,10 @@
 
 module Race
   # Random graphs with every failure rule, one that is all joins, one that any failure ends, one that
-  # takes branches, one that waits for signals, and one that runs others as its steps, three deep.
+  # takes branches, one that waits for signals, one with limits, and one that runs others as its steps, three deep.
   module Templates
     FIXED = %w[lattice branches signals leaf middle nested].freeze
-    NAMES = %w[random1 random2 random3 fail_fast].concat(FIXED).freeze
+    NAMES = %w[random1 random2 random3 fail_fast limited].concat(FIXED).freeze
     FAILURE_RULES = %w[fail fail skip continue].freeze
     BRANCHES = %w[left middle right].freeze
     SIGNAL = "go"
@@ -15,6 +15,7 @@ module Race
         steps = FIXED.include?(name) ? send(name) : graph(random)
         template = { "namespace" => namespace, "name" => name, "steps" => steps.map { |step| definition(step, random) } }
         template["on_failure"] = "fail_fast" if name == "fail_fast"
+        limit(template) if name == "limited"
         connection.exec_params("SELECT FROM tasker.register_task_template($1)", [JSON.generate(template)])
       end
     end
@@ -25,6 +26,13 @@ module Race
     def self.definition((name, parents, more), random)
       { "name" => name, "depends_on" => parents, "priority" => random.rand(2),
         "on_failure" => FAILURE_RULES.sample(random: random), **more || attempts(random) }
+    end
+
+    # Three of its steps may run at once, over all its tasks; some have keys of their own instead, or start slowly.
+    def self.limit(template)
+      template["concurrency"] = { "limit" => 3 }
+      template["steps"].each_slice(3) { |step, _| step["concurrency"] = { "limit" => 2 } }
+      template["steps"].each_slice(4) { |_, step| step&.store("rate_limit", { "limit" => 20, "period_seconds" => 1 }) }
     end
 
     def self.attempts(random)
