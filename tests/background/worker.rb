@@ -36,6 +36,12 @@ def templates(db)
     {"name": "waits", "namespace": "bg", "steps": [{"name": "w", "wait_for_signal": {"name": "go", "timeout_seconds": 0.3, "on_timeout": "complete"}},
       {"name": "s", "depends_on": ["w"]}]}
   JSON
+  db.exec("SELECT tasker.register_task_template($1)", <<~JSON)
+    {"name": "paced", "namespace": "bg", "steps": [{"name": "s", "rate_limit": {"limit": 1, "period_seconds": 1}}]}
+  JSON
+  db.exec("SELECT tasker.register_task_template($1)", <<~JSON)
+    {"name": "narrow", "namespace": "bg", "steps": [{"name": "s", "concurrency": {"limit": 1}}]}
+  JSON
 end
 
 def ready?(channel, payload) = channel == "tasker_ready" && payload == "bg"
@@ -56,6 +62,23 @@ def by_itself(db, listener)
     db.create("work", namespace: "'bg'")
     listener.heard(5) { |channel, payload| ready?(channel, payload) }&.last&.last == db.pid
   end
+end
+
+# What a limit keeps back: in time, and as soon as there is room.
+def limits(db, listener, how)
+  db.exec("SELECT tasker.cancel_task(task_id) FROM tasker.tasks WHERE state IN ('pending', 'in_progress')")
+  2.times { db.create("paced", namespace: "'bg'") }
+  db.exec("SELECT FROM tasker.claim_steps('w', 2, '{bg}')")
+  due = db.value("SELECT next_at FROM tasker.flow_limits WHERE task_name = 'paced'")
+  came = eventually do
+    listener.heard { |channel, payload| ready?(channel, payload) } && db.value("SELECT clock_timestamp() >= $1", due) == "t"
+  end
+  TESTS.ok("#{how}: workers are told when the next step may start under a rate limit", due && came)
+
+  held, = Array.new(2) { db.create("narrow", namespace: "'bg'") }.map { |task| db.claim(task) }
+  listener.heard(1) { false }
+  db.exec("SELECT FROM tasker.complete_step($1, $2, '1')", *held)
+  TESTS.ok("#{how}: and when the end of one makes room for another", listener.heard { |channel, payload| ready?(channel, payload) })
 end
 
 def timers(db, listener, how)
@@ -80,6 +103,7 @@ def timers(db, listener, how)
     end
     TESTS.ok("#{how}: workers are told of #{name} when its time has come", due && came)
   end
+  limits(db, listener, how)
   task = db.create("once", namespace: "'bg'")
   db.claim(task, 0.3)
   TESTS.ok("#{how}: a lost last attempt fails for good, though nobody claims", eventually { db.state(task) == "error" })
