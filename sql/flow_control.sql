@@ -192,6 +192,13 @@ SELECT pg_temp.make('fast', 'f', 1), pg_temp.claim(10, '{flow/fast}'), pg_temp.k
 SELECT f.task_state FROM tasker.step_queue q JOIN tasker.tasks t USING (task_id), tasker.fail_step(q.task_id * 1000000 + 1, q.claim_token, '{}', false) f WHERE q.phase = 'c' AND q.step_no = 1 AND t.context ->> 'key' = 'f';
 SELECT pg_temp.keys('fast'), pg_temp.claim(10, '{flow/fast}');
 
+-- what a limit keeps back is pending like anything else
+SELECT pg_temp.make('fast', 'm', 2), pg_temp.claim(2, '{flow/fast}'), pg_temp.claim(2, '{flow/fast}'), pg_temp.keys('fast');
+SET tasker_core.max_pending_tasks = 1;
+SELECT line FROM pg_temp.refusal($$tasker.create_task('fast', namespace => 'flow')$$) line;
+RESET tasker_core.max_pending_tasks;
+SELECT count(tasker.cancel_task(t.task_id)) FROM tasker.tasks t WHERE t.context ->> 'key' = 'm' AND t.state IN ('pending', 'in_progress');
+
 -- what is wrong with a key is found
 UPDATE tasker.flow_keys SET used = 2 WHERE task_name = 'fast';
 SELECT violation FROM tasker.verify_all() WHERE violation ~ 'fast';

@@ -17,12 +17,19 @@
 
 static TcPlan plan_pending = {
 	.sql =
-	"SELECT count(DISTINCT q.task_id) FROM tasker.task_namespaces n"
+	"SELECT count(DISTINCT q.task_id) FROM ("
+	" SELECT q.task_id FROM tasker.task_namespaces n"
 	" JOIN tasker.named_tasks k ON k.namespace_id = n.namespace_id"
 	" JOIN tasker.lanes l ON l.named_task_id = k.named_task_id"
 	" JOIN tasker.step_queue q ON q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = 'r'"
+	" WHERE n.name = $2"
+	" UNION ALL"
+	" SELECT q.task_id FROM tasker.task_namespaces n"
+	" JOIN tasker.flow_keys k ON k.namespace_id = n.namespace_id"
+	" JOIN tasker.step_queue q ON q.shard_key = $1 AND q.flow_key_id = k.flow_key_id AND q.phase = 'p'"
+	" WHERE n.name = $2) q"
 	" JOIN tasker.tasks t ON t.task_id = q.task_id AND t.shard_key = $1"
-	" WHERE n.name = $2 AND t.state = 'pending'",
+	" WHERE t.state = 'pending'",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 2,
