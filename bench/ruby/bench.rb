@@ -140,7 +140,7 @@ def runner(handler)
   registry = TaskerCore::Registry.new
   registry.add(handler)
   TaskerCore::Worker::Runner.new(
-    connection: TaskerCore::Connection.wrap(URL), registry: registry, leases: TaskerCore::Worker::Leases.new,
+    client: TaskerCore::Client.new(URL), registry: registry, leases: TaskerCore::Worker::Leases.new,
     outbox: Taken.new, worker_id: "bench", lease_seconds: 60, metrics: TaskerCore::Worker::Metrics.new,
     log: TaskerCore::Log.open(File.open(File::NULL, "w")), bell: nil
   )

@@ -108,7 +108,7 @@ module WorkerBench
     end
 
     def attempt_of(claim)
-      TaskerCore::Worker::Attempt.new(connection: TaskerCore::Connection.wrap(""), claim: claim, worker_id: "bench",
+      TaskerCore::Worker::Attempt.new(client: TaskerCore::Client.new(""), claim: claim, worker_id: "bench",
                                       lease_seconds: 60, leases: TaskerCore::Worker::Leases.new)
     end
 

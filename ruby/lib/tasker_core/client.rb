@@ -503,8 +503,8 @@ module TaskerCore
 
     private
 
-    def invoke(name, required, optional)
-      Functions.table.fetch(name).shape(connection.call(name, **required, **optional.compact))
+    def invoke(name, arguments)
+      Functions.table.fetch(name).shape(connection.call(name, **arguments))
     end
   end
 end

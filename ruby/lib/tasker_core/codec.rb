@@ -18,9 +18,11 @@ module TaskerCore
 
     # json and jsonb to frozen Ruby values with string keys.
     class JSONDecoder < PG::SimpleDecoder
-      def decode(text, _tuple = nil, _field = nil)
-        JSON.parse(text, max_nesting: false, create_additions: false, freeze: true)
-      end
+      OPTIONS = { max_nesting: false, create_additions: false, freeze: true }.freeze
+      EMPTY = {}.freeze
+      private_constant :OPTIONS, :EMPTY
+
+      def decode(text, _tuple = nil, _field = nil) = text == "{}" ? EMPTY : JSON.parse(text, OPTIONS)
     end
 
     ARRAY = PG::TextEncoder::Array.new(name: "array").freeze

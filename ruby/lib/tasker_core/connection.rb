@@ -22,9 +22,11 @@ module TaskerCore
   # models used inside it take part.
   class Connection
     POOL_METHODS = %i[with_connection with synchronize checkout].freeze
+    # Whose methods say nothing about an object: ActiveSupport 7.1 gives `with` to everything.
+    EVERYTHING = [Object, Kernel, BasicObject].freeze
     # ruby-pg before 1.5.7 cannot be trusted when several threads connect at once.
     CONNECT = Mutex.new
-    private_constant :POOL_METHODS, :CONNECT
+    private_constant :POOL_METHODS, :EVERYTHING, :CONNECT
 
     # @return [Connection] the source itself if it is one already
     def self.wrap(source)
@@ -52,6 +54,7 @@ module TaskerCore
     def initialize(source)
       @source = active_record?(source) ? source.const_get(:Base) : source
       @kind = kind_of(@source)
+      @pooled = !%i[owned single].include?(@kind)
       @monitor = Monitor.new
       @pg = nil
       @pid = nil
@@ -75,6 +78,8 @@ module TaskerCore
     # @yieldparam pg [PG::Connection]
     # @return what the block returns
     def with
+      return @monitor.synchronize { yield checkout } unless @pooled
+
       borrow { |borrowed| yield(unwrap(borrowed)) }
     end
 
@@ -142,15 +147,21 @@ module TaskerCore
       else
         return :connection_pool if source.respond_to?(:connection_pool)
 
-        POOL_METHODS.find { |name| source.respond_to?(name) } ||
+        POOL_METHODS.find { |name| lends_by?(source, name) } ||
           raise(ConfigurationError, "no connection can be had from #{source.class}: expected a URL, a Hash, " \
                                     "a PG::Connection, ActiveRecord, a Proc or a pool (#{POOL_METHODS.join(", ")})")
       end
     end
 
+    def lends_by?(source, name)
+      source.respond_to?(name) && !EVERYTHING.include?(source.method(name).owner)
+    end
+
     def active_record?(source) = source.is_a?(Module) && source.name == "ActiveRecord"
 
     def borrow
+      return @monitor.synchronize { yield checkout } unless @pooled
+
       lent = false
       result = nil
       lend do |borrowed|
@@ -164,8 +175,6 @@ module TaskerCore
 
     def lend(&block)
       case @kind
-      when :owned then @monitor.synchronize { yield checkout }
-      when :single then @monitor.synchronize { yield @source }
       when :proc then @source.call(&block)
       when :connection_pool then @source.connection_pool.with_connection(&block)
       else @source.public_send(@kind, &block)
@@ -185,6 +194,8 @@ module TaskerCore
     # A connection found dead before anything was sent is replaced without a
     # word; never inside a transaction, whose rest would run outside of it.
     def checkout
+      return @source if @kind == :single
+
       abandon_inherited if @pg && @pid != Process.pid
       return @pg if @in_transaction
 

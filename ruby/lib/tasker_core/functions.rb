@@ -48,18 +48,14 @@ module TaskerCore
       @arguments = parse(signature).freeze
       @types = @arguments.to_h { |argument| [argument.name, argument.type] }.freeze
       @answer = answer
+      @texts = {}
       freeze
     end
 
     # @return [Array(String, Array<String, nil>)]
     def statement(values)
-      parameters = []
-      list = values.map do |argument, value|
-        type = @types.fetch(argument) { raise ArgumentError, "#{name} has no argument #{argument}" }
-        parameters << encode(argument, value, type)
-        "#{argument} => $#{parameters.size}::#{type}"
-      end
-      ["SELECT * FROM tasker.#{name}(#{list.join(", ")})", parameters]
+      names = values.keys
+      [@texts[names] ||= text(names), values.map { |argument, value| encode(argument, value) }]
     end
 
     # @param rows [Array<Hash{Symbol => Object}>]
@@ -78,7 +74,9 @@ module TaskerCore
       required, optional = arguments.partition { |argument| !argument.optional }
       <<~RUBY
         def #{name}(#{arguments.map { |argument| parameter(argument) }.join(", ")})
-          invoke(:#{name}, { #{pairs(required)} }, { #{pairs(optional)} })
+          arguments = { #{required.map { |argument| "#{argument.name}: #{variable(argument)}" }.join(", ")} }
+          #{optional.map { |argument| add_unless_nil(argument) }.join("\n  ")}
+          invoke(:#{name}, arguments)
         end
       RUBY
     end
@@ -105,14 +103,25 @@ module TaskerCore
       argument.optional ? "#{argument.name}: nil" : "#{argument.name}:"
     end
 
-    def pairs(list)
-      list.map { |argument| "#{argument.name}: #{variable(argument.name)}" }.join(", ")
+    def add_unless_nil(argument)
+      "arguments[:#{argument.name}] = #{variable(argument)} unless #{variable(argument)}.nil?"
     end
 
-    def variable(name) = RESERVED.include?(name) ? "binding.local_variable_get(:#{name})" : name
+    def variable(argument)
+      RESERVED.include?(argument.name) ? "binding.local_variable_get(:#{argument.name})" : argument.name
+    end
 
-    def encode(argument, value, type)
-      Codec.encode(value, type)
+    # Made once for each set of arguments that this process ever gives.
+    def text(names)
+      list = names.map.with_index(1) do |argument, number|
+        type = @types.fetch(argument) { raise ArgumentError, "#{name} has no argument #{argument}" }
+        "#{argument} => $#{number}::#{type}"
+      end
+      "SELECT * FROM tasker.#{name}(#{list.join(", ")})".freeze
+    end
+
+    def encode(argument, value)
+      Codec.encode(value, @types.fetch(argument))
     rescue SerializationError => e
       raise SerializationError.new("#{name}, argument #{argument}: #{e.message}", hint: e.hint)
     end

@@ -2,7 +2,6 @@
 
 require "json"
 require "logger"
-require "time"
 
 module TaskerCore
   # A message and its fields as one line: text for people (`message key=value`),
@@ -12,6 +11,10 @@ module TaskerCore
   class Log
     LEVELS = %w[debug info warn error fatal].freeze
     FORMATS = %w[text logfmt json].freeze
+    # In UTC.
+    TIME = "%FT%T.%LZ"
+    SEVERITIES = LEVELS.to_h { |level| [level.upcase, level.upcase.ljust(5)] }.freeze
+    private_constant :TIME, :SEVERITIES
 
     # @param io [IO]
     # @return [Log]
@@ -19,12 +22,15 @@ module TaskerCore
       logger = Logger.new(io, level: level)
       logger.formatter =
         if format == "text"
-          ->(severity, time, _program, line) { "#{time.utc.iso8601(3)} #{severity.ljust(5)} #{line}\n" }
+          ->(severity, time, _program, line) { "#{stamp(time)} #{SEVERITIES.fetch(severity)} #{line}\n" }
         else
           ->(_severity, _time, _program, line) { "#{line}\n" }
         end
       new(logger, format: format)
     end
+
+    # @return [String]
+    def self.stamp(time) = time.getutc.strftime(TIME)
 
     # @param logger [Logger]
     def initialize(logger, format: "text")
@@ -33,36 +39,40 @@ module TaskerCore
     end
 
     LEVELS.each do |level|
-      severity = Logger.const_get(level.upcase)
-      define_method(level) do |message, **fields|
-        @logger.add(severity) { line(level, message, fields) }
-      end
+      class_eval(<<~RUBY, __FILE__, __LINE__ + 1)
+        def #{level}(message, **fields)
+          @logger.add(Logger::#{level.upcase}) { line("#{level}", message, fields) }
+        end
+      RUBY
     end
 
     private
 
     def line(level, message, fields)
-      fields = fields.compact.transform_values { |value| plain(value) }
-      return [message, *pairs(fields)].join(" ") if @format == "text"
+      return append(+message, fields) if @format == "text"
 
-      head = { time: Time.now.utc.iso8601(3), level: level }
-      return JSON.generate({ **head, message: message, **fields }) if @format == "json"
+      time = Log.stamp(Time.now)
+      return append(+"time=#{time} level=#{level}", { msg: message, **fields }) if @format == "logfmt"
 
-      pairs({ **head, msg: message, **fields }).join(" ")
+      JSON.generate({ time: time, level: level, message: message, **fields.compact.transform_values { |value| plain(value) } })
     end
 
-    def pairs(fields) = fields.map { |key, value| "#{key}=#{text(value)}" }
+    # Every step that ends writes a line, so nothing is made that is not in it.
+    def append(line, fields)
+      fields.each { |key, value| line << " " << key.name << "=" << text(value) unless value.nil? }
+      line
+    end
 
     def plain(value)
       case value
       when Numeric, true, false then value
-      when Time then value.getutc.iso8601(3)
+      when Time then Log.stamp(value)
       else Codec.printable(value.to_s)
       end
     end
 
     def text(value)
-      string = value.to_s
+      string = plain(value).to_s
       string.match?(/[\s"=]/) || string.empty? ? string.inspect : string
     end
   end

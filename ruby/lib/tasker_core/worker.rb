@@ -260,7 +260,7 @@ module TaskerCore
     end
 
     def work(connection)
-      runner = Runner.new(connection: connection, registry: @registry, leases: @leases, outbox: @outbox,
+      runner = Runner.new(client: Client.new(connection), registry: @registry, leases: @leases, outbox: @outbox,
                           worker_id: @worker_id, lease_seconds: @lease, metrics: @metrics, log: @log, bell: @bell,
                           stopping: -> { stopping? }, executor: @executor)
       while (claim = @queue.pop)

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "test_helper"
+require "open3"
 
 # Where connections come from; what they do is tested against a server.
 class ConnectionSourceTest < UnitTest
@@ -23,6 +24,27 @@ class ConnectionSourceTest < UnitTest
     source = pool(:with)
     source.define_singleton_method(:checkout) { raise "no block" }
     assert_same PG_CONNECTION, lent_by(source)
+  end
+
+  # In a process of its own, since it concerns every object there is.
+  def test_a_method_that_everything_has_makes_no_pool
+    script = <<~RUBY
+      class Object # as ActiveSupport 7.1 does
+        def with(**) = yield(self)
+      end
+      require "tasker_core"
+      database = Object.new
+      def database.synchronize = yield(PG::Connection.allocate)
+      puts TaskerCore::Connection.new(database).with(&:class)
+      begin
+        TaskerCore::Connection.new(Object.new)
+      rescue TaskerCore::ConfigurationError => e
+        puts e.message
+      end
+    RUBY
+    out, status = Open3.capture2e(RbConfig.ruby, "-I", File.expand_path("../../lib", __dir__), "-e", script)
+    assert_predicate status, :success?, out
+    assert_match(/\APG::Connection\nno connection can be had from Object: /, out)
   end
 
   def test_procs_yield

@@ -11,6 +11,14 @@ class FunctionsTest < UnitTest
     assert_equal %w[42 why], parameters
   end
 
+  def test_the_text_of_a_statement_is_made_once
+    first, = statement(:cancel_task, { task_id: 1, reason: "a" })
+    again, = statement(:cancel_task, { task_id: 2, reason: "b" })
+    assert_same first, again
+    other, = statement(:cancel_task, { reason: "a", task_id: 1 })
+    assert_equal "SELECT * FROM tasker.cancel_task(reason => $1::text, task_id => $2::bigint)", other
+  end
+
   def test_no_arguments
     assert_equal ["SELECT * FROM tasker.library_version()", []], statement(:library_version, {})
   end

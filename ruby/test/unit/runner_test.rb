@@ -40,7 +40,7 @@ class RunnerTest < UnitTest
     leases.add([claimed], lease)
     connection = FakeConnection.new(&answer)
     outbox = TaskerCore::Worker::Outbox.new(@bell).tap(&:close)
-    TaskerCore::Worker::Runner.new(connection: connection, registry: registry, leases: leases, outbox: outbox,
+    TaskerCore::Worker::Runner.new(client: TaskerCore::Client.new(connection), registry: registry, leases: leases, outbox: outbox,
                                    worker_id: "w", lease_seconds: 60, metrics: @metrics,
                                    log: TaskerCore::Log.open(@out), bell: @bell, executor: @executor).run(claimed)
     connection.calls.map { |function, arguments| [function, plain(arguments)] }

@@ -26,13 +26,13 @@ module TaskerCore
       # @return [Exception, nil] what {#fail!} was given
       attr_reader :error
 
-      # @param connection [Connection] this thread's own
+      # @param client [Client] on this thread's own connection
       # @param claim [Claim]
       # @param leases [Leases] keeps the heartbeat away from the locked row
       # @param stopping [#call] whether the worker is being stopped
-      def initialize(connection:, claim:, worker_id:, lease_seconds:, leases:, stopping: -> { false })
-        @connection = connection
-        @client = Client.new(connection)
+      def initialize(client:, claim:, worker_id:, lease_seconds:, leases:, stopping: -> { false })
+        @client = client
+        @connection = client.connection
         @claim = claim
         @worker_id = worker_id
         @lease_seconds = lease_seconds

@@ -20,14 +20,24 @@ module TaskerCore
         results_alone: "Results handed over by a call of their own."
       }.freeze
 
-      Histogram = Struct.new(:counts, :sum, :count)
-      private_constant :Histogram
+      # How the runs of one step ended, and how long they took.
+      Series = Struct.new(:outcomes, :buckets, :seconds, :count) do
+        def self.start = new(Hash.new(0), Array.new(BUCKETS.size, 0), 0.0, 0)
+
+        def add(outcome, duration)
+          outcomes[outcome] += 1
+          index = BUCKETS.find_index { |bound| duration <= bound }
+          buckets[index] += 1 if index
+          self.seconds += duration
+          self.count += 1
+        end
+      end
+      private_constant :Series
 
       def initialize
         @mutex = Mutex.new
         @counters = COUNTERS.transform_values { 0 }
-        @outcomes = Hash.new(0)
-        @durations = {}
+        @series = Hash.new { |tasks, task| tasks[task] = Hash.new { |steps, step| steps[step] = Series.start } }
       end
 
       # @param name [Symbol] of {COUNTERS}
@@ -43,16 +53,15 @@ module TaskerCore
       # @param task [String] 'namespace/name'
       # @param step [String] its name in the template, so that instances do not multiply the series
       def step_ended(task, step, outcome, seconds)
-        @mutex.synchronize do
-          @outcomes[[task, step, outcome]] += 1
-          observe(@durations[[task, step]] ||= Histogram.new(Array.new(BUCKETS.size, 0), 0.0, 0), seconds)
-        end
+        @mutex.synchronize { @series[task][step].add(outcome, seconds) }
       end
 
       # @return [Hash{String => Integer}] steps by outcome
       def outcomes
         @mutex.synchronize do
-          @outcomes.each_with_object(Hash.new(0)) { |(labels, count), sums| sums[labels.last] += count }
+          each_series.with_object(Hash.new(0)) do |(_labels, series), sums|
+            series.outcomes.each { |outcome, count| sums[outcome] += count }
+          end
         end
       end
 
@@ -66,33 +75,39 @@ module TaskerCore
            *@counters.map do |name, value|
              family("tasker_worker_#{name}_total", "counter", COUNTERS.fetch(name), [["", value]])
            end,
-           family("tasker_worker_steps_total", "counter", "Steps that ended in this worker, by outcome.",
-                  @outcomes.map { |labels, count| [braces(%i[task step outcome].zip(labels)), count] }),
-           durations].join
+           outcomes_by_step, durations].join
         end
       end
 
       private
 
-      def observe(histogram, seconds)
-        index = BUCKETS.find_index { |bound| seconds <= bound }
-        histogram.counts[index] += 1 if index
-        histogram.sum += seconds
-        histogram.count += 1
+      # @yieldparam labels [Hash] task and step
+      # @yieldparam series [Series]
+      def each_series
+        return enum_for(:each_series) unless block_given?
+
+        @series.each do |task, steps|
+          steps.each { |step, series| yield({ task: task, step: step }, series) }
+        end
+      end
+
+      def outcomes_by_step
+        samples = each_series.flat_map do |labels, series|
+          series.outcomes.map { |outcome, count| [braces({ **labels, outcome: outcome }), count] }
+        end
+        family("tasker_worker_steps_total", "counter", "Steps that ended in this worker, by outcome.", samples)
       end
 
       def durations
-        name = "tasker_worker_step_duration_seconds"
-        lines = @durations.flat_map do |(task, step), histogram|
-          labels = { task: task, step: step }
+        samples = each_series.flat_map do |labels, series|
           seen = 0
-          buckets = BUCKETS.zip(histogram.counts).map do |bound, count|
-            ["_bucket#{braces(labels.merge(le: bound.to_s))}", seen += count]
+          buckets = BUCKETS.zip(series.buckets).map do |bound, count|
+            ["_bucket#{braces({ **labels, le: bound })}", seen += count]
           end
-          [*buckets, ["_bucket#{braces(labels.merge(le: "+Inf"))}", histogram.count],
-           ["_sum#{braces(labels)}", histogram.sum.round(6)], ["_count#{braces(labels)}", histogram.count]]
+          [*buckets, ["_bucket#{braces({ **labels, le: "+Inf" })}", series.count],
+           ["_sum#{braces(labels)}", series.seconds.round(6)], ["_count#{braces(labels)}", series.count]]
         end
-        family(name, "histogram", "Time from a handler's start to its report.", lines)
+        family("tasker_worker_step_duration_seconds", "histogram", "Time from a handler's start to its report.", samples)
       end
 
       def family(name, type, help, samples)

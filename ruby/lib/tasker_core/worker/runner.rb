@@ -20,14 +20,13 @@ module TaskerCore
       Report = Struct.new(:outcome, :level, :message, :fields, :error)
       private_constant :Report
 
-      # @param connection [Connection] this thread's own
+      # @param client [Client] on this thread's own connection
       # @param outbox [Outbox] where results go first
       # @param bell [Bell] rung when this step's end made other steps ready
       # @param stopping [#call] whether the worker is being stopped
-      def initialize(connection:, registry:, leases:, outbox:, worker_id:, lease_seconds:, metrics:, log:, bell:,
+      def initialize(client:, registry:, leases:, outbox:, worker_id:, lease_seconds:, metrics:, log:, bell:,
                      stopping: -> { false }, executor: nil)
-        @connection = connection
-        @client = Client.new(connection)
+        @client = client
         @registry = registry
         @leases = leases
         @outbox = outbox
@@ -43,7 +42,8 @@ module TaskerCore
       # @param claim [Claim]
       def run(claim)
         started = Backoff.monotonic
-        handler = @registry.fetch(claim.full_task_name, claim.task_version)
+        @task = claim.full_task_name
+        handler = @registry.fetch(@task, claim.task_version)
         @step = handler&.definition_name(claim.step_name, claim.inputs)
         tell(claim, @step ? perform(claim, handler, started) : give_back(claim), started)
       end
@@ -52,15 +52,15 @@ module TaskerCore
 
       def tell(claim, report, started)
         seconds = Backoff.monotonic - started
-        @metrics.step_ended(claim.full_task_name, @step || UNKNOWN, report.outcome, seconds)
+        @metrics.step_ended(@task, @step || UNKNOWN, report.outcome, seconds)
         @log.public_send(report.level, report.message, **about(claim), **(report.fields || {}),
                                                        seconds: seconds.round(3))
         TaskerCore.report_error(report.error, **about(claim)) if report.error && TaskerCore.on_error
       end
 
       def perform(claim, handler, started)
-        attempt = Attempt.new(connection: @connection, claim: claim, worker_id: @worker_id,
-                              lease_seconds: @lease_seconds, leases: @leases, stopping: @stopping)
+        attempt = Attempt.new(client: @client, claim: claim, worker_id: @worker_id, lease_seconds: @lease_seconds,
+                              leases: @leases, stopping: @stopping)
         output = call(claim, handler, attempt, started)
         attempt.outcome ? ended(attempt) : complete(claim, output)
       rescue Exception => e # rubocop:disable Lint/RescueException -- a handler's exit must not end the worker
@@ -198,7 +198,7 @@ module TaskerCore
       end
 
       def about(claim)
-        { task: claim.full_task_name, step: claim.step_name, workflow_step_id: claim.workflow_step_id,
+        { task: @task, step: claim.step_name, workflow_step_id: claim.workflow_step_id,
           attempt: claim.attempt }
       end
     end
