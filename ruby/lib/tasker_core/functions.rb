@@ -7,7 +7,10 @@ module TaskerCore
   # @api private
   class Functions
     # optional: has a default in SQL; keyword: a keyword in Ruby too, like everything optional.
-    Argument = Value.define(:name, :type, :optional, :keyword)
+    Argument = Value.define(:name, :type, :optional, :keyword, :bit)
+    # No argument's value.
+    MISSING = Object.new.freeze
+    private_constant :MISSING
 
     # Names that Ruby takes as keywords but not as variables.
     RESERVED = %i[yield end class if in do].freeze
@@ -46,7 +49,6 @@ module TaskerCore
     def initialize(name, signature, answer)
       @name = name
       @arguments = parse(signature).freeze
-      @types = @arguments.to_h { |argument| [argument.name, argument.type] }.freeze
       @answer = answer
       @texts = {}
       freeze
@@ -54,8 +56,17 @@ module TaskerCore
 
     # @return [Array(String, Array<String, nil>)]
     def statement(values)
-      names = values.keys
-      [@texts[names] ||= text(names), values.map { |argument, value| encode(argument, value) }]
+      given = 0
+      parameters = []
+      arguments.each do |argument|
+        value = values.fetch(argument.name, MISSING)
+        next if MISSING.equal?(value)
+
+        given |= argument.bit
+        parameters << encode(argument, value)
+      end
+      refuse_unknown(values) if parameters.size < values.size
+      [@texts[given] ||= text(given), parameters]
     end
 
     # @param rows [Array<Hash{Symbol => Object}>]
@@ -85,7 +96,8 @@ module TaskerCore
 
     def parse(signature)
       subjects, keywords = signature.split(";", 2)
-      parse_list(subjects, keyword: false) + parse_list(keywords, keyword: true)
+      list = parse_list(subjects, keyword: false) + parse_list(keywords, keyword: true)
+      list.map.with_index { |argument, index| argument.with(bit: 1 << index) }
     end
 
     def parse_list(list, keyword:)
@@ -112,18 +124,21 @@ module TaskerCore
     end
 
     # Made once for each set of arguments that this process ever gives.
-    def text(names)
-      list = names.map.with_index(1) do |argument, number|
-        type = @types.fetch(argument) { raise ArgumentError, "#{name} has no argument #{argument}" }
-        "#{argument} => $#{number}::#{type}"
+    def text(given)
+      list = arguments.select { |argument| given.anybits?(argument.bit) }.map.with_index(1) do |argument, number|
+        "#{argument.name} => $#{number}::#{argument.type}"
       end
       "SELECT * FROM tasker.#{name}(#{list.join(", ")})".freeze
     end
 
+    def refuse_unknown(values)
+      raise ArgumentError, "#{name} has no argument #{(values.keys - arguments.map(&:name)).join(", ")}"
+    end
+
     def encode(argument, value)
-      Codec.encode(value, @types.fetch(argument))
+      Codec.encode(value, argument.type)
     rescue SerializationError => e
-      raise SerializationError.new("#{name}, argument #{argument}: #{e.message}", hint: e.hint)
+      raise SerializationError.new("#{name}, argument #{argument.name}: #{e.message}", hint: e.hint)
     end
   end
 end
