@@ -9,6 +9,7 @@
 # tasker_core in shared_preload_libraries and TEST in tasker_core.databases.
 
 require_relative "harness"
+require_relative "../../ruby/lib/tasker_core/cli"
 
 TEST = "background_test"
 TESTS = Tests.new
@@ -241,9 +242,23 @@ TESTS.part("a role of its own") do
   TESTS.ok("without the setting it runs as the owner again", eventually { db.worker&.fetch("usename") == "postgres" })
 end
 
+# What `tasker doctor` has to say about the background worker: level, detail and remedy in one.
+def doctor
+  connection = TaskerCore::Connection.new({ host: SOCKET, port: 5432, user: "postgres", dbname: TEST })
+  findings = TaskerCore::CLI::Doctor.new(TaskerCore::Operator.new(TaskerCore::Client.new(connection))).findings
+  findings.find { |finding| finding.fetch(:check) == :background }.values_at(:level, :detail, :remedy).compact.join(": ")
+ensure
+  connection&.close
+end
+
 TESTS.part("the list of databases") do
+  TESTS.ok("tasker doctor sees the worker", eventually { doctor.start_with?("ok: background worker is running; maintenance ran last at") })
   configure(databases: "")
   TESTS.ok("a database that is taken from the list loses its worker", gone(db))
+  db.exec("UPDATE tasker.maintenance SET ran_at = now() - interval '1 hour'")
+  said = doctor
+  TESTS.ok("tasker doctor says so, and what to do",
+           said.match?(/\Awarning: no background worker, and maintenance ran last at .*: the library is preloaded: add #{TEST} to tasker_core.databases/), said)
   TESTS.ok("and its sessions notify by themselves", by_itself(db, listener))
   configure(databases: "nowhere, #{TEST}")
   TESTS.ok("put back, it has one again, whatever else is named", alive(db) && sends(db, listener))

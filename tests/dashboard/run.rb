@@ -50,7 +50,7 @@ class Checks
 
   def pages
     { "overview" => "", "tasks" => "tasks", "task" => "tasks/#{@samples.running}", "step" => "steps/#{@samples.failed}000002",
-      "dead-letters" => "dead-letters", "workers" => "workers", "templates" => "templates" }
+      "dead-letters" => "dead-letters", "workers" => "workers", "schedules" => "schedules", "templates" => "templates" }
   end
 
   def check(name)

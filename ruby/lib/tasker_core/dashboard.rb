@@ -43,6 +43,7 @@ module TaskerCore
       ["GET", %r{\A/steps/(\d{1,19})\z}, :step],
       ["GET", %r{\A/workers\z}, :workers],
       ["GET", %r{\A/dead-letters\z}, :dead_letters],
+      ["GET", %r{\A/schedules\z}, :schedules],
       ["GET", %r{\A/templates\z}, :templates],
       ["GET", %r{\A/templates/(\d{1,9})\z}, :template],
       ["GET", %r{\A/metrics\z}, :metrics],
@@ -51,7 +52,8 @@ module TaskerCore
       ["POST", %r{\A/tasks/(\d{1,13})/(cancel|pause|resume|retry)\z}, :change_task],
       ["POST", %r{\A/tasks/(\d{1,13})/signal\z}, :send_signal],
       ["POST", %r{\A/steps/(\d{1,19})/(reset|skip|resolve)\z}, :change_step],
-      ["POST", %r{\A/dead-letters/(\d{1,18})/resolve\z}, :resolve_dead_letter]
+      ["POST", %r{\A/dead-letters/(\d{1,18})/resolve\z}, :resolve_dead_letter],
+      ["POST", %r{\A/schedules/(pause|resume|drop)\z}, :change_schedule]
     ].freeze
 
     # @param connection see {Connection}
@@ -138,6 +140,8 @@ module TaskerCore
       page(request, "Dead letters", :dead_letters, @operator.dead_letters(state: state == "all" ? nil : state), state)
     end
 
+    def schedules(request) = page(request, "Schedules", :schedules, @operator.schedules)
+
     def templates(request) = page(request, "Templates", :templates, @operator.templates)
 
     def template(request, id)
@@ -191,6 +195,12 @@ module TaskerCore
       resolution = request.params.fetch("resolution", "manually_resolved")
       @operator.scalar(:resolve_dead_letter, dead_letter_id: id, resolution: resolution, notes: request.reason)
       redirect(request, "/dead-letters", said: "dead letter #{id}: #{resolution}")
+    end
+
+    def change_schedule(request, verb)
+      named = { namespace: request.params["namespace"], name: request.params["schedule"] }
+      changed = @operator.scalar(:"#{verb}_schedule", **named)
+      redirect(request, "/schedules", said: "#{named.values.join("/")}: #{changed ? "#{verb}: done" : "nothing to #{verb}"}")
     end
 
     # @!endgroup

@@ -1,11 +1,15 @@
 # frozen_string_literal: true
 
+require "time"
+
 module TaskerCore
   # What people do to tasks, and what they ask about them: the part that the command line, the
   # dashboard and the metrics share. Rows are Hashes with the names of the SQL columns.
   class Operator
     # So many past runs count for an estimate.
     PAST_RUNS = 200
+    # Seconds after which a schedule that is due has been forgotten.
+    OVERDUE = 300
 
     # @return [Client]
     attr_reader :client
@@ -110,6 +114,12 @@ module TaskerCore
       SQL
     end
 
+    # Schedules with how they are: paused, failed (the last time made no task), overdue (nobody runs maintenance) or on time.
+    # @return [Array<Hash>] list_schedules and condition
+    def schedules(namespace: nil)
+      rows(:list_schedules, namespace: namespace).map { |row| { **row, condition: condition_of(row) } }
+    end
+
     # @return [Hash] get_system_health_counts
     def health = rows(:get_system_health_counts).first
 
@@ -121,7 +131,21 @@ module TaskerCore
       letters = counts.fetch(:dead_letters_pending)
       [(claimable.positive? && counts.fetch(:workers_alive).zero? &&
         "#{claimable} #{claimable == 1 ? "step" : "steps"} can be claimed and no worker is alive: start workers"),
-       (letters.positive? && "#{letters} #{letters == 1 ? "dead letter waits" : "dead letters wait"} for a person: tasker dead-letters")].select(&:itself)
+       (letters.positive? && "#{letters} #{letters == 1 ? "dead letter waits" : "dead letters wait"} for a person: tasker dead-letters"),
+       *schedule_complaints].select(&:itself)
+    end
+
+    # @return [Array<String>] a line for each schedule that does not do what it is for
+    def schedule_complaints
+      schedules.filter_map do |row|
+        name = "schedule #{row[:namespace]}/#{row[:name]}"
+        case row[:condition]
+        when "failed" then "#{name} made no task at #{row[:last_due_at].utc.iso8601}: #{row[:last_error]}"
+        when "overdue" then "#{name} is due since #{row[:next_due_at].utc.iso8601}: run maintenance, or the background worker"
+        end
+      end
+    rescue PermissionDenied
+      [] # those who may not see them need not care
     end
 
     # @return [Array<Hash>] list_task_templates
@@ -170,5 +194,15 @@ module TaskerCore
     def newest_cursor = rows(:events_lag).first&.fetch(:head)
 
     # @!endgroup
+
+    private
+
+    def condition_of(schedule)
+      return "paused" if schedule[:paused_at]
+      return "failed" if schedule[:last_error]
+
+      due = schedule[:next_due_at]
+      due && due < Time.now - OVERDUE ? "overdue" : "on time"
+    end
   end
 end

@@ -159,6 +159,55 @@ class CommandsDatabaseTest < DatabaseTest
     assert_equal %w[ok ok ok], findings.values_at(0, 1, 3).map { |finding| finding.fetch("level") }
   end
 
+  def schedule(name = "nightly", **columns)
+    register unless client.list_task_templates(namespace: namespace).any?
+    status, made = json("schedule", "create", "#{namespace}/#{name}", "linear", "0 3 * * *", "--timezone", "Europe/Berlin")
+    assert_equal [0, true], [status, made.fetch("created")]
+    columns.each { |column, value| connection.query("UPDATE tasker.schedules SET #{column} = #{value} WHERE namespace_name = '#{namespace}'") }
+    "#{namespace}/#{name}"
+  end
+
+  def listed = json("schedule", "list", "-n", namespace).last
+
+  def test_schedules_are_made_listed_paused_and_dropped
+    name = schedule
+    assert_match(/^schedule #{name}: exists already, next at /,
+                 cli("schedule", "create", name, "linear", "0 3 * * *", "--timezone", "Europe/Berlin")[1])
+    assert_equal [["linear", "0 3 * * *", "Europe/Berlin", "on time"]],
+                 listed.map { |row| row.values_at("task_name", "cron", "timezone", "condition") }
+    assert_match(/#{namespace} +nightly +linear +0 3 \* \* \* +Europe.Berlin +on time +\d{4}-/, cli("schedule", "list", "-n", namespace)[1])
+    assert_equal [0, "schedule #{name}: paused\n", ""], cli("schedule", "pause", name)
+    assert_equal ["paused", nil], listed.first.values_at("condition", "next_due_at")
+    assert_equal "schedule #{name}: was paused already\n", cli("schedule", "pause", name)[1]
+    assert_equal "schedule #{name}: resumed\n", cli("schedule", "resume", name)[1]
+    assert_equal "schedule #{name}: dropped\n", cli("schedule", "drop", name)[1]
+    assert_equal [0, "no schedule\n", ""], cli("schedule", "list", "-n", namespace)
+    status, out, err = cli("schedule", "create", name, "linear", "61 * * * *")
+    assert_equal [1, ""], [status, out]
+    assert_match(/cron|minute/, err)
+  end
+
+  def schedules_as_the_doctor_sees_them
+    doctor = TaskerCore::CLI::Doctor.new(TaskerCore::Operator.new(client))
+    doctor.findings.find { |finding| finding.fetch(:check) == :schedules }
+  end
+
+  def test_doctor_finds_schedules_that_make_no_tasks
+    name = schedule(next_due_at: "now() - interval '1 hour'")
+    finding = schedules_as_the_doctor_sees_them
+    assert_equal "problem", finding.fetch(:level)
+    assert_match(/schedule #{name} is due since .*: run maintenance/, finding.fetch(:detail))
+    assert_match(/maintenance/, finding.fetch(:remedy))
+    client.retire_task_template("linear", namespace: namespace)
+    eventually { client.run_maintenance && listed.first.fetch("last_error") }
+    finding = schedules_as_the_doctor_sees_them
+    assert_equal "warning", finding.fetch(:level)
+    assert_match(/schedule #{name} made no task at .*: .*linear/, finding.fetch(:detail))
+    assert_equal 1, cli("health").first
+  ensure
+    client.drop_schedule("nightly", namespace: namespace)
+  end
+
   def test_doctor_finds_an_old_snapshot
     old = another_connection
     old.query("BEGIN")

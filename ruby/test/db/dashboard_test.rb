@@ -50,7 +50,7 @@ class DashboardTest < DatabaseTest
   def test_every_page_answers_with_its_security_headers
     id = failed_task
     template = client.list_task_templates(namespace: namespace).first.named_task_id
-    ["/", "/?hours=24", "/tasks", "/tasks?state=error", "/tasks/#{id}", "/steps/#{id}000001", "/workers", "/dead-letters?state=all",
+    ["/", "/?hours=24", "/tasks", "/tasks?state=error", "/tasks/#{id}", "/steps/#{id}000001", "/workers", "/schedules", "/dead-letters?state=all",
      "/templates", "/templates/#{template}"].each do |path|
       status, headers, page = ask(path)
       assert_equal 200, status, "#{path}: #{page}"
@@ -122,6 +122,20 @@ class DashboardTest < DatabaseTest
     assert_equal 303, press("/dead-letters/#{letter}/resolve", from: "/dead-letters", resolution: "permanently_failed", reason: "gone").first
     refute_match(%r{href="/tasks/#{id}"}, ask("/dead-letters")[2])
     assert_match(%r{href="/tasks/#{id}"}, ask("/dead-letters?state=permanently_failed")[2])
+  end
+
+  def test_schedules
+    register
+    client.create_schedule("nightly", "linear", "0 3 * * *", namespace: namespace, context: { a: 1 })
+    shown = ask("/schedules").last[%r{<tr><td>#{namespace}/nightly.*?</tr>}]
+    assert_match(%r{<td>linear</td><td>0 3 \* \* \* \(UTC\)</td><td>on time</td><td><time}, shown)
+    status, headers, = press("/schedules/pause", from: "/schedules", namespace: namespace, schedule: "nightly")
+    assert_equal [303, "/schedules?said=#{namespace}%2Fnightly%3A+pause%3A+done"], [status, headers.fetch("location")]
+    assert client.list_schedules(namespace: namespace).first.paused_at
+    assert_match(/>paused<.*>resume</, ask("/schedules").last[%r{<tr><td>#{namespace}/nightly.*?</tr>}])
+    refute_match(/<form/, ask("/schedules", app: app).last[%r{<main.*</main>}m])
+    press("/schedules/drop", from: "/schedules", namespace: namespace, schedule: "nightly")
+    assert_empty client.list_schedules(namespace: namespace)
   end
 
   def test_it_shows_what_its_role_was_granted

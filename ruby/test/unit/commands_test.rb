@@ -53,6 +53,7 @@ class CommandsTest < UnitTest
     assert_equal %w[task template], offered("t").first(2)
     assert_equal %w[create list show watch cancel pause resume signal retry], offered("task", "")
     assert_equal %w[reset resolve], offered("step", "res")
+    assert_equal %w[list create pause resume drop], offered("schedule", "")
     assert_equal ["--reason"], offered("task", "cancel", "--rea")
     assert_equal %w[--format], offered("template", "graph", "--fo")
     assert_includes offered("events", "tail", "--"), "--no-follow"

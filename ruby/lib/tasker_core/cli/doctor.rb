@@ -7,7 +7,7 @@ module TaskerCore
     # make is a warning that says so.
     class Doctor
       CHECKS = %i[extension server grants listen background autovacuum bloat oldest_snapshot notifications
-                  connections work sql_steps invariants].freeze
+                  connections work sql_steps schedules invariants].freeze
       DEAD_ROWS = 20_000
       OLD_TRANSACTION = 300 # seconds
       PROBE_TIMEOUT = 5     # seconds
@@ -101,17 +101,30 @@ module TaskerCore
 
       def background
         row = one(<<~SQL)
-          SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity
-                  WHERE backend_type ILIKE 'tasker%' AND (datname = current_database() OR datname IS NULL)) AS workers,
+          SELECT count(*) FILTER (WHERE backend_type = 'tasker_core worker' AND datname = current_database()) AS workers,
+            count(*) FILTER (WHERE backend_type = 'tasker_core launcher') AS launchers,
+            pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_all,
+            current_database() AS database, current_setting('tasker_core.databases', true) AS databases,
             (SELECT max(ran_at) FROM tasker.maintenance) AS ran_at,
-            (SELECT max(ran_at) < clock_timestamp() - interval '10 minutes' FROM tasker.maintenance) AS stale
+            (SELECT max(ran_at) > clock_timestamp() - interval '10 minutes' FROM tasker.maintenance) AS fresh
+          FROM pg_catalog.pg_stat_activity
         SQL
         said = "maintenance #{row[:ran_at] ? "ran last at #{row[:ran_at].utc.iso8601}" : "never ran"}"
         return ["ok", "background worker is running; #{said}"] if row[:workers].positive?
-        return ["ok", "no background worker; #{said}"] if row[:stale] == false
 
-        ["warning", "no background worker, and #{said}",
-         "add tasker_core to shared_preload_libraries, or run `tasker maintenance` every 10 seconds or so from cron or pg_cron"]
+        seen = row[:sees_all] ? "no background worker" : "no background worker that this role could see"
+        return ["ok", "#{seen}; #{said}"] if row[:fresh]
+
+        ["warning", "#{seen}, and #{said}", background_remedy(row)]
+      end
+
+      def background_remedy(row)
+        if row[:launchers].positive?
+          return "the library is preloaded: add #{row[:database]} to tasker_core.databases (now '#{row[:databases]}') and reload; " \
+                 "if it is there, the server's log says why no worker starts"
+        end
+
+        "add tasker_core to shared_preload_libraries, or run `tasker maintenance` every 10 seconds or so from cron or pg_cron"
       end
 
       def autovacuum
@@ -178,7 +191,7 @@ module TaskerCore
 
       def work
         counts = @operator.health
-        complaints = @operator.complaints(counts)
+        complaints = @operator.complaints(counts) - @operator.schedule_complaints
         return ["ok", "#{counts.fetch(:workers_alive)} workers alive, no dead letter, no step waits for a worker in vain"] if complaints.empty?
 
         idle = counts.fetch(:workers_alive).zero? && complaints.first.include?("no worker")
@@ -203,6 +216,17 @@ module TaskerCore
         end
         ["warning", "SQL steps wait: #{said.join("; ")}",
          "SELECT * FROM tasker.explain_step(...) of one says why the background worker does not run them; else call tasker.run_sql_steps() in a session of the role"]
+      end
+
+      def schedules
+        rows = @operator.schedules
+        wrong = @operator.schedule_complaints
+        counts = rows.group_by { |row| row[:condition] }.map { |condition, list| "#{list.size} #{condition}" }
+        return ["ok", rows.empty? ? "there are none" : counts.sort.join(", ")] if wrong.empty?
+
+        overdue = rows.any? { |row| row[:condition] == "overdue" }
+        [overdue ? "problem" : "warning", wrong.join("; "),
+         overdue ? "run `tasker maintenance` every 10 seconds or so, or the background worker" : "put right what the error says: tasker schedule list"]
       end
 
       def invariants

@@ -11,7 +11,7 @@ module TaskerCore
       include Html
 
       NAVIGATION = { "" => "Overview", "/tasks" => "Tasks", "/dead-letters" => "Dead letters",
-                     "/workers" => "Workers", "/templates" => "Templates" }.freeze
+                     "/workers" => "Workers", "/schedules" => "Schedules", "/templates" => "Templates" }.freeze
       TASK_STATES = %w[pending in_progress complete error cancelled resolved_manually].freeze
       SATISFIED = %w[complete skipped cancelled resolved_manually].freeze
       TASK_FACTS = %w[priority created_at run_at started_at finished_at paused_at initiator source_system reason tags
@@ -99,6 +99,11 @@ module TaskerCore
                     empty: "None. Nothing waits for a person.")])
       end
 
+      def schedules(rows)
+        table("Schedules", ["schedule", "template", "when", "state", "next run", "last run", "last error", "action"],
+              rows.map { |row| schedule_row(row) }, empty: "None. Make one: tasker schedule create NAME TEMPLATE CRON")
+      end
+
       def templates(rows)
         table("Templates", %w[template namespace version steps registered description],
               rows.map { |row| [link(row[:name], "/templates/#{row[:named_task_id]}"), row[:namespace], row[:version], row[:step_count], time(row[:created_at]), row[:description]] },
@@ -160,9 +165,11 @@ module TaskerCore
 
       # A form with one button; nothing for those who may only look.
       def act(path, verb, text, *fields)
-        h(:form, h(:input, type: "hidden", name: "form", value: @token), fields,
-          h(:label, "reason ", h(:input, name: "reason", size: "14", maxlength: "500")), " ",
-          h(:button, text), method: "post", action: url("#{path}/#{verb}"), class: "act")
+        button("#{path}/#{verb}", text, fields, h(:label, "reason ", h(:input, name: "reason", size: "14", maxlength: "500")), " ")
+      end
+
+      def button(path, text, *fields)
+        h(:form, h(:input, type: "hidden", name: "form", value: @token), fields, h(:button, text), method: "post", action: url(path), class: "act")
       end
 
       def complaint_list(complaints)
@@ -318,6 +325,16 @@ module TaskerCore
         error = snapshot.is_a?(Hash) ? snapshot["error"] || snapshot.dig("step", "error") : nil
         [row[:dead_letter_id], time(row[:created_at]), link("#{row[:task_id]} #{row[:namespace]}/#{row[:task_name]}", "/tasks/#{row[:task_id]}"),
          row[:step_name] && link(row[:step_name], "/steps/#{row[:workflow_step_id]}"), row[:reason].tr("_", " "), error_line(error), row[:state].tr("_", " "), action]
+      end
+
+      def schedule_row(row)
+        last = row[:last_due_at] && [time(row[:last_due_at]), (row[:last_task_id] && [" ", link("task #{row[:last_task_id]}", "/tasks/#{row[:last_task_id]}")])]
+        if @may_change
+          named = [h(:input, type: "hidden", name: "namespace", value: row[:namespace]), h(:input, type: "hidden", name: "schedule", value: row[:name])]
+          action = [row[:paused_at] ? "resume" : "pause", "drop"].map { |verb| button("/schedules/#{verb}", verb, *named) }
+        end
+        ["#{row[:namespace]}/#{row[:name]}", [row[:task_name], (row[:version] && " #{row[:version]}")], "#{row[:cron]} (#{row[:timezone]})",
+         row[:condition], time(row[:next_due_at]), last, row[:last_error], action]
       end
 
       # A template gives its steps in any order.
