@@ -7,10 +7,12 @@
 # A block of sql is fed to psql, one after the other into one database, and stops
 # at the first error; a block of ruby is a program; a block of sh stops at the first
 # command that fails, and finds the gem's `tasker`. A snippet whose answer the text
-# promises is listed in PROMISES with what has to be in its output. A link leads
-# somewhere.
+# promises is listed in PROMISES with what has to be in its output. A block of console
+# shows what cannot be run here, because it needs an application or does not end: each of its
+# commands exists, and `tasker` knows the options; a block of rb is Ruby at least. A link leads somewhere.
 
 require "open3"
+require "shellwords"
 require "tempfile"
 require "tmpdir"
 
@@ -18,6 +20,9 @@ ROOT = File.expand_path("../..", __dir__)
 URL = ENV.fetch("TASKER_TEST_URL") { abort "TASKER_TEST_URL names no database" }
 PAGES = ["README.md", *Dir.glob("{docs/**/*,examples/workers/README}.md", base: ROOT).sort].freeze
 BLOCK = /^```(sql|ruby|sh)\n(.*?)^```$/m
+SHOWN = /^```(console|rb)\n(.*?)^```$/m
+# Of others; what is ours has to be there.
+FOREIGN = ["psql", "make", "sudo", "bin/rails", "export", "(cd"].freeze
 
 # [page, number of the block on it, from 1] => what its output contains
 PROMISES = {
@@ -60,8 +65,8 @@ Snippet = Struct.new(:page, :number, :line, :language, :text, keyword_init: true
   def to_s = "#{page}:#{line} (#{language})"
 end
 
-def snippets(page)
-  matches = File.read(File.join(ROOT, page)).to_enum(:scan, BLOCK).map { Regexp.last_match }
+def snippets(page, blocks)
+  matches = File.read(File.join(ROOT, page)).to_enum(:scan, blocks).map { Regexp.last_match }
   matches.each.with_index(1).map do |match, number|
     Snippet.new(page: page, number: number, line: match.pre_match.count("\n") + 1, language: match[1], text: match[2])
   end
@@ -96,6 +101,32 @@ def run_sh(snippet)
   Open3.capture2e(env, "timeout", "120", "bash", "-euo", "pipefail", stdin_data: snippet.text, chdir: ROOT)
 end
 
+# The faults of a command line that is only shown: help is asked for behind its options.
+def fault_of(line, page)
+  command, *arguments = line.shellsplit.drop_while { |word| word.match?(/\A[A-Z_]+=/) }
+  case command
+  when "tasker", "bin/tasker"
+    out, status = Open3.capture2e(RbConfig.ruby, "-I", "#{ROOT}/ruby/lib", "#{ROOT}/ruby/exe/tasker", *arguments, "--help")
+    out unless status.success?
+  when "ruby", "python3" then "no #{arguments.first}" unless there?(arguments.first, page)
+  when *FOREIGN then nil
+  else "no #{command}" unless there?(command, page)
+  end
+end
+
+# Seen from the top, or from where the page is.
+def there?(path, page) = [ROOT, File.join(ROOT, File.dirname(page))].any? { |directory| File.exist?(File.join(directory, path)) }
+
+def check_console(snippet)
+  lines = snippet.text.lines.grep(/^\$ /).map { |line| line.delete_prefix("$ ").sub(/\s+#.*/, "").chomp }
+  lines.empty? ? ["no command"] : lines.filter_map { |line| fault_of(line, snippet.page)&.then { |fault| "#{line}: #{fault}" } }
+end
+
+def check_rb(snippet)
+  out, status = Open3.capture2e(RbConfig.ruby, "-c", stdin_data: snippet.text)
+  status.success? ? [] : [out]
+end
+
 # Relative links that lead nowhere, and anchors that no heading makes.
 def broken_links(page)
   text = File.read(File.join(ROOT, page)).gsub(/^```.*?^```$/m, "")
@@ -110,7 +141,7 @@ def missing_from(output, snippet)
   PROMISES.fetch([snippet.page, snippet.number], []).reject { |pattern| output.match?(pattern) }
 end
 
-all = PAGES.flat_map { |page| snippets(page) }
+all = PAGES.flat_map { |page| snippets(page, BLOCK) }
 failed = all.each.with_index(1).count do |snippet, number|
   output, status = send("run_#{snippet.language}", snippet)
   missing = missing_from(output, snippet)
@@ -119,7 +150,10 @@ failed = all.each.with_index(1).count do |snippet, number|
   puts output.gsub(/^/, "# "), missing.map { |pattern| "# missing: #{pattern.inspect}" } unless good
   !good
 end
+shown = PAGES.flat_map { |page| snippets(page, SHOWN) }
+wrong = shown.flat_map { |snippet| send("check_#{snippet.language}", snippet).map { |fault| "#{snippet}: #{fault}" } }
+puts "#{"not " if wrong.any?}ok #{all.size + 1} - #{shown.size} blocks that are only shown name what there is", wrong.join("\n").gsub(/^(?=.)/, "# ")
 broken = PAGES.flat_map { |page| broken_links(page).map { |link| "#{page}: #{link}" } }
-puts "#{"not " if broken.any?}ok #{all.size + 1} - every link leads somewhere", broken.map { |link| "# #{link}" }
-puts "1..#{all.size + 1}"
-exit 1 unless failed.zero? && all.any? && broken.empty?
+puts "#{"not " if broken.any?}ok #{all.size + 2} - every link leads somewhere", broken.map { |link| "# #{link}" }
+puts "1..#{all.size + 2}"
+exit 1 unless failed.zero? && all.any? && broken.empty? && wrong.empty?

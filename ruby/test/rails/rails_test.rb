@@ -91,9 +91,18 @@ class RailsTest < DatabaseTest
     RUBY
   end
 
+  # What docs/guides/rails.md shows.
+  def guide = File.read(File.expand_path("../../../docs/guides/rails.md", __dir__))[/^```rb\n(Order\.transaction do\n.*?)^```$/m, 1]
+
   def create_in_the_models_transaction
     output = @app.runner(<<~RUBY)
       TaskerCore.registry.to_a.each { |handler| handler.register! }
+      params = { state: "new" }
+      Order.transaction do
+        #{guide}
+        puts "by the guide: \#{Order.count} orders, \#{TaskerCore.client.list_tasks(filters: { namespace: "fulfillment" }).size} tasks"
+        raise ActiveRecord::Rollback
+      end
       Order.place!(fail: true)
       puts "after rollback: \#{Order.count} orders, \#{TaskerCore.client.list_tasks(filters: { namespace: "fulfillment" }).size} tasks"
       Order.place!
@@ -107,6 +116,7 @@ class RailsTest < DatabaseTest
       MarkJob.perform_later(Order.first.id, "x", fail: true)
       puts "job \#{job.provider_job_id.class}, \#{TaskerCore.client.list_tasks(filters: { namespace: "active_job" }).size} jobs"
     RUBY
+    assert_match(/by the guide: 1 orders, 1 tasks/, output)
     assert_match(/after rollback: 0 orders, 0 tasks/, output)
     assert_match(/after commit: 1 orders, 1 tasks/, output)
     assert_match(/job Integer, 3 jobs/, output)
