@@ -331,7 +331,7 @@ module TaskerCore
         last = row[:last_due_at] && [time(row[:last_due_at]), (row[:last_task_id] && [" ", link("task #{row[:last_task_id]}", "/tasks/#{row[:last_task_id]}")])]
         if @may_change
           named = [h(:input, type: "hidden", name: "namespace", value: row[:namespace]), h(:input, type: "hidden", name: "schedule", value: row[:name])]
-          action = [row[:paused_at] ? "resume" : "pause", "drop"].map { |verb| button("/schedules/#{verb}", verb, *named) }
+          action = [row[:paused_at] ? "resume" : "pause", "drop"].flat_map { |verb| [button("/schedules/#{verb}", verb, *named), " "] }
         end
         ["#{row[:namespace]}/#{row[:name]}", [row[:task_name], (row[:version] && " #{row[:version]}")], "#{row[:cron]} (#{row[:timezone]})",
          row[:condition], time(row[:next_due_at]), last, row[:last_error], action]
