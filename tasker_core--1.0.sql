@@ -83,8 +83,12 @@ CREATE TABLE tasker.named_tasks (
 	input_schema		jsonb,
 	retired_at			timestamptz,
 	retired_by			text,
+	map_steps			int[],
+	map_room			int NOT NULL CHECK (map_room >= 1),
 	UNIQUE (namespace_id, name, version)
 );
+
+COMMENT ON COLUMN tasker.named_tasks.map_steps IS 'the steps with instances, in order; null: none. The i-th of them has map_room numbers from step_count + 1 + (i - 1) * map_room on';
 
 COMMENT ON COLUMN tasker.named_tasks.retired_at IS 'no new tasks of it since then; not part of its content';
 COMMENT ON TABLE tasker.named_tasks IS 'templates, one row a version';
@@ -124,6 +128,10 @@ CREATE TABLE tasker.named_steps (
 	run_at				jsonb,
 	workflow			jsonb,
 	flow_limits			jsonb,
+	map_over			jsonb,
+	batch_config		jsonb,
+	parallelism			int NOT NULL CHECK (parallelism >= 0),
+	instance_failure	text NOT NULL CHECK (instance_failure IN ('fail', 'continue')),
 	UNIQUE (named_task_id, step_no),
 	UNIQUE (named_task_id, name)
 );
@@ -138,6 +146,10 @@ COMMENT ON COLUMN tasker.named_steps.workflow IS 'what it runs as a task of its 
 COMMENT ON COLUMN tasker.named_steps.run_at IS 'the path to a time in the data, which the step is not claimed before; null: none';
 COMMENT ON COLUMN tasker.named_steps.signal_name IS 'the signal that it waits for, instead of a worker; null: none';
 COMMENT ON COLUMN tasker.named_steps.flow_limits IS 'how many of it run at once and how often it starts: {shared, key, concurrency, rate, period_seconds}, shared where the template says so for all its steps; null: as it comes';
+COMMENT ON COLUMN tasker.named_steps.map_over IS 'the path of the array that it runs for, element by element; null: it is no map';
+COMMENT ON COLUMN tasker.named_steps.batch_config IS 'of a batchable step; null of any other';
+COMMENT ON COLUMN tasker.named_steps.parallelism IS 'how many instances may be in the queue at once; 0: all';
+COMMENT ON COLUMN tasker.named_steps.instance_failure IS 'what the final failure of an instance means: fail keeps the map from going on, continue puts null in its place';
 COMMENT ON COLUMN tasker.named_steps.step_no IS 'position in a topological order, from 1: every edge goes to a higher number';
 COMMENT ON COLUMN tasker.named_steps.min_depth IS 'shortest path from a root, roots 0';
 COMMENT ON COLUMN tasker.named_steps.result_schema IS 'JSON Schema of the result; null: any';
@@ -325,10 +337,10 @@ CREATE TABLE tasker.step_queue (
 COMMENT ON TABLE tasker.step_queue IS 'live steps: joins that wait, ready steps, claims, waits for a retry';
 COMMENT ON COLUMN tasker.step_queue.lane_id IS 'tasker.lanes; negative while the task is paused, which takes the row out of every claim';
 COMMENT ON COLUMN tasker.step_queue.slot IS 'that of the task: both change together, under the locks of all rows of the task';
-COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), t runs as a task of its own (from visible_at on), p parked until its flow key lets it start, x ended before its parents did, and keeps its place so that they do not wake it';
+COMMENT ON COLUMN tasker.step_queue.phase IS 'w waits for parents, r ready (from visible_at on), c claimed (until visible_at), s waits for a signal (until visible_at), t runs as a task of its own (from visible_at on), m is a map whose instances run, p parked until its flow key lets it start, x ended before its parents did, and keeps its place so that they do not wake it';
 COMMENT ON COLUMN tasker.step_queue.waits_for_retry IS 'a ready row of a step that failed and is tried again: state waiting_for_retry, else pending';
-COMMENT ON COLUMN tasker.step_queue.remaining_parents IS 'parents that a waiting join still waits for, by its trigger rule';
-COMMENT ON COLUMN tasker.step_queue.satisfied_parents IS 'of the parents it does not wait for any more, those that are satisfied; the others were skipped, cancelled or failed';
+COMMENT ON COLUMN tasker.step_queue.remaining_parents IS 'parents that a waiting join still waits for, by its trigger rule; of a map whose instances run: the instances it waits for';
+COMMENT ON COLUMN tasker.step_queue.satisfied_parents IS 'of the parents it does not wait for any more, those that are satisfied; the others were skipped, cancelled or failed; of a map whose instances run: how many of them have entered the queue';
 COMMENT ON COLUMN tasker.step_queue.flow_key_id IS 'tasker.flow_keys: of a claim that counts there, or of a parked row; null in every other phase';
 COMMENT ON COLUMN tasker.step_queue.visible_at IS 'ready since, retry not before, or lease until';
 COMMENT ON COLUMN tasker.step_queue.attempts IS 'attempts that ended since the last reset, measured against max_attempts';
@@ -338,7 +350,7 @@ COMMENT ON COLUMN tasker.step_queue.attempt_no IS 'attempts that ended, ever: nu
 -- many joins at once.  remaining_parents and attempts stay out of every index, so
 -- that counting down a join is a HOT update.
 CREATE INDEX step_queue_claim_idx ON tasker.step_queue
-	(shard_key, lane_id, phase, visible_at, task_id, step_no) WHERE phase NOT IN ('w', 'x', 'p');
+	(shard_key, lane_id, phase, visible_at, task_id, step_no) WHERE phase NOT IN ('w', 'x', 'p', 'm');
 
 -- Who waits for a flow key, in its order, and who holds it.
 CREATE INDEX step_queue_flow_idx ON tasker.step_queue
@@ -453,7 +465,7 @@ CREATE TABLE tasker.step_moves (
 	shard_key		int NOT NULL,
 	slot			smallint NOT NULL,
 	after_attempt_no	int NOT NULL,
-	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout', 'run_at', 'workflow')),
+	verb			text NOT NULL CHECK (verb IN ('release', 'yield', 'cancel', 'reset', 'resolve', 'skip', 'retry_task', 'cascade', 'condition', 'signal', 'timeout', 'run_at', 'workflow', 'map')),
 	from_state		text NOT NULL,
 	to_state		text NOT NULL,
 	worker_id		text,
@@ -575,6 +587,19 @@ CREATE TABLE tasker.step_checkpoints (
 ) PARTITION BY LIST (slot);
 
 COMMENT ON TABLE tasker.step_checkpoints IS 'when a claimed step stored a checkpoint: one row each, without what it says';
+
+-- A map runs once for each element of an array: each time is an instance, a step
+-- that is made when the map begins.  named_tasks.map_steps tells whose it is.
+CREATE TABLE tasker.task_extra_steps (
+	task_id			bigint NOT NULL,
+	step_no			int NOT NULL,
+	shard_key		int NOT NULL,
+	slot			smallint NOT NULL,
+	inputs			jsonb NOT NULL,
+	PRIMARY KEY (task_id, step_no, shard_key, slot)
+) PARTITION BY LIST (slot);
+
+COMMENT ON TABLE tasker.task_extra_steps IS 'instances of maps and batches: steps that were made at run time, with what each runs for';
 
 -- Keys outlive their tasks.  Sharded by the key, not by the task.
 CREATE TABLE tasker.idempotency_keys (
@@ -723,7 +748,7 @@ DECLARE
 	parent pg_catalog.regclass;
 BEGIN
 	FOREACH parent IN ARRAY ARRAY['tasker.step_attempts', 'tasker.step_moves', 'tasker.task_transitions',
-		'tasker.task_pauses', 'tasker.step_checkpoints', 'tasker.domain_events']::pg_catalog.regclass[] LOOP
+		'tasker.task_pauses', 'tasker.step_checkpoints', 'tasker.domain_events', 'tasker.task_extra_steps']::pg_catalog.regclass[] LOOP
 		FOR slot IN 0 .. 7 LOOP
 			EXECUTE pg_catalog.format('CREATE TABLE %1$s_%2$s PARTITION OF %1$s FOR VALUES IN (%2$s)', parent, slot);
 			EXECUTE pg_catalog.format('ALTER TABLE %s_%s OWNER TO %I', parent, slot,
@@ -1425,10 +1450,10 @@ CREATE VIEW tasker.workflow_steps WITH (security_barrier) AS
 SELECT t.task_id,
 	t.task_id * 1000000 + s.step_no AS workflow_step_id,
 	s.step_no,
-	s.named_step_id,
+	d.named_step_id,
 	s.name,
 	CASE
-		WHEN q.phase IN ('c', 't') THEN 'in_progress'
+		WHEN q.phase IN ('c', 't', 'm') THEN 'in_progress'
 		WHEN q.waits_for_retry THEN 'waiting_for_retry'
 		WHEN q.phase IN ('r', 'w', 's', 'p') THEN 'pending'
 		WHEN h.to_state IN ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually') THEN h.to_state
@@ -1443,9 +1468,9 @@ SELECT t.task_id,
 				WHERE m.task_id = t.task_id AND m.step_no = s.step_no AND m.shard_key = t.shard_key AND m.slot = t.slot
 					AND m.verb IN ('reset', 'retry_task')), 0)
 		ORDER BY a.attempt_no DESC LIMIT 1), 0) AS attempts,
-	s.max_attempts,
-	greatest(-32768, least(32767, t.priority::bigint + s.priority))::int AS priority,
-	s.queue,
+	d.max_attempts,
+	greatest(-32768, least(32767, t.priority::bigint + d.priority))::int AS priority,
+	d.queue,
 	CASE WHEN q.phase <> 'x' THEN q.remaining_parents END AS remaining_parents,
 	CASE WHEN q.phase IN ('r', 'c') THEN q.visible_at END AS visible_at,
 	coalesce(q.worker_id, h.worker_id) AS worker_id,
@@ -1462,7 +1487,18 @@ SELECT t.task_id,
 	END AS finished_at
 FROM tasker.tasks t
 JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
-JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
+JOIN tasker.named_steps d ON d.named_task_id = t.named_task_id
+-- the step itself, and its instances where it is a map
+CROSS JOIN LATERAL (
+	SELECT d.step_no, d.name
+	UNION ALL
+	SELECT x.step_no, CASE d.step_type
+			WHEN 'batch_worker' THEN d.name || '_' || lpad(i.number, greatest(3, length(i.number)), '0')
+			ELSE d.name || '[' || (x.step_no - m.first) || ']' END
+	FROM (SELECT n.step_count + 1 + (array_position(n.map_steps, d.step_no) - 1) * n.map_room AS first) m
+	JOIN tasker.task_extra_steps x ON x.task_id = t.task_id AND x.shard_key = t.shard_key AND x.slot = t.slot
+		AND x.step_no >= m.first AND x.step_no < m.first + n.map_room
+	CROSS JOIN LATERAL (SELECT (x.step_no - m.first + 1)::text AS number) i) s
 LEFT JOIN tasker.step_queue q
 	ON q.task_id = t.task_id AND q.step_no = s.step_no AND q.shard_key = t.shard_key
 -- the newest attempt or move
@@ -1545,7 +1581,7 @@ live AS (
 		count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 		count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
 		count(*) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at > m.now) AS later,
-		count(*) FILTER (WHERE q.phase IN ('w', 's', 't')) AS waiting,
+		count(*) FILTER (WHERE q.phase IN ('w', 's', 't', 'm')) AS waiting,
 		count(*) FILTER (WHERE q.phase = 'r' AND NOT l.open) AS paused,
 		count(*) FILTER (WHERE q.phase = 'p') AS throttled,
 		min(q.visible_at) FILTER (WHERE q.phase = 'r' AND l.open AND q.visible_at <= m.now) AS oldest_ready_at
@@ -1599,7 +1635,7 @@ COMMENT ON COLUMN tasker.stats.ready IS 'steps that can be claimed now';
 COMMENT ON COLUMN tasker.stats.in_progress IS 'steps in the hands of workers';
 COMMENT ON COLUMN tasker.stats.lease_expired IS 'those of them whose lease ran out and that nobody has taken since';
 COMMENT ON COLUMN tasker.stats.later IS 'steps that wait for a time: a retry, a delay or run_at';
-COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, and steps that wait for a signal or run as tasks of their own; steps with one parent have no row before that one ends';
+COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, steps that wait for a signal or run as tasks of their own, and maps that wait for their instances; steps with one parent have no row before that one ends';
 COMMENT ON COLUMN tasker.stats.paused IS 'steps that could be claimed or wait for a time, of tasks that are paused, or whose namespace or template is';
 COMMENT ON COLUMN tasker.stats.throttled IS 'steps that a concurrency or rate limit keeps back, as far as a claim has met them: flow_limits';
 COMMENT ON COLUMN tasker.stats.dead_letters IS 'tasks that wait for a person';
@@ -1614,7 +1650,7 @@ SELECT s.name AS namespace, l.queue,
 	count(*) FILTER (WHERE q.phase = 'c') AS in_progress,
 	count(*) FILTER (WHERE q.phase = 'c' AND q.visible_at <= m.now) AS lease_expired,
 	count(*) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at > m.now) AS later,
-	count(*) FILTER (WHERE q.phase IN ('w', 's', 't')) AS waiting,
+	count(*) FILTER (WHERE q.phase IN ('w', 's', 't', 'm')) AS waiting,
 	count(*) FILTER (WHERE q.phase = 'r' AND NOT h.open) AS paused,
 	min(q.visible_at) FILTER (WHERE q.phase = 'r' AND h.open AND q.visible_at <= m.now) AS oldest_ready_at,
 	count(*) FILTER (WHERE q.phase = 'p') AS throttled
@@ -1672,7 +1708,9 @@ COMMENT ON VIEW tasker.recent_attempts IS 'the newest 20,000 attempts that ended
 CREATE VIEW tasker.dead_letter_details WITH (security_barrier) AS
 SELECT d.dead_letter_id, d.task_id, d.workflow_step_id, s.name AS namespace, n.name AS task_name, n.version,
 	(SELECT p.name FROM tasker.named_steps p
-	WHERE p.named_task_id = t.named_task_id AND p.step_no = d.workflow_step_id % 1000000) AS step_name,
+	WHERE p.named_task_id = t.named_task_id AND p.step_no = coalesce(
+		n.map_steps[(d.workflow_step_id % 1000000 + n.map_room - n.step_count - 1) / n.map_room],
+		d.workflow_step_id % 1000000)) AS step_name,
 	d.reason, d.state, d.snapshot, d.created_at, d.resolved_at, d.resolved_by, d.notes
 FROM tasker.dead_letters d
 JOIN tasker.tasks t ON t.task_id = d.task_id AND t.shard_key = d.shard_key
@@ -1689,9 +1727,15 @@ COMMENT ON VIEW tasker.dead_letter_details IS 'dead letters with the names of wh
 CREATE VIEW tasker.workflow_step_transitions WITH (security_barrier) AS
 SELECT h.task_id,
 	h.task_id * 1000000 + h.step_no AS workflow_step_id,
-	(SELECT s.name FROM tasker.tasks t
+	(SELECT CASE WHEN i.index < 0 THEN s.name
+			WHEN s.step_type = 'batch_worker' THEN s.name || '_' || lpad((i.index + 1)::text, greatest(3, length((i.index + 1)::text)), '0')
+			ELSE s.name || '[' || i.index || ']' END
+	FROM tasker.tasks t
+	JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
+	CROSS JOIN LATERAL (SELECT CASE WHEN h.step_no <= n.step_count THEN -1 ELSE (h.step_no - n.step_count - 1) % n.map_room END AS index) i
 	JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
-	WHERE t.task_id = h.task_id AND s.step_no = h.step_no) AS name,
+		AND s.step_no = coalesce(n.map_steps[(h.step_no + n.map_room - n.step_count - 1) / n.map_room], h.step_no)
+	WHERE t.task_id = h.task_id) AS name,
 	h.from_state,
 	h.to_state,
 	h.at,
@@ -1720,15 +1764,20 @@ FROM (
 			concat_ws(': ', m.verb, m.reason)
 		FROM tasker.step_moves m
 		UNION ALL
-		SELECT q.task_id, q.step_no, 2147483647, 0, 0, false, 'in_progress', q.claimed_at, q.worker_id, 'claimed'
+		SELECT q.task_id, q.step_no, 2147483647, 0, 0, false, 'in_progress', q.claimed_at, q.worker_id,
+			CASE q.phase WHEN 'm' THEN 'map' ELSE 'claimed' END
 		FROM tasker.step_queue q
-		WHERE q.phase = 'c'
+		WHERE q.phase IN ('c', 'm')
 		UNION ALL
 		SELECT t.task_id, s.step_no, 2147483647, 0, 4, true, 'cancelled', t.finished_at,
 			coalesce(r.recorded_as, r.recorded_by), concat_ws(': ', 'task ' || t.state, r.reason)
 		FROM tasker.tasks t
 		JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id
-		JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id
+		CROSS JOIN LATERAL (
+			SELECT d.step_no FROM tasker.named_steps d WHERE d.named_task_id = t.named_task_id
+			UNION ALL
+			SELECT i.step_no FROM tasker.task_extra_steps i
+			WHERE i.task_id = t.task_id AND i.shard_key = t.shard_key AND i.slot = t.slot) s
 		CROSS JOIN LATERAL (
 			SELECT x.recorded_as, x.recorded_by, x.reason FROM tasker.task_transitions x
 			WHERE x.task_id = t.task_id AND x.shard_key = t.shard_key AND x.slot = t.slot
@@ -1807,6 +1856,7 @@ ALTER TABLE tasker.signals OWNER TO @extowner@;
 ALTER TABLE tasker.errands OWNER TO @extowner@;
 ALTER TABLE tasker.task_transitions OWNER TO @extowner@;
 ALTER TABLE tasker.task_pauses OWNER TO @extowner@;
+ALTER TABLE tasker.task_extra_steps OWNER TO @extowner@;
 ALTER TABLE tasker.step_checkpoints OWNER TO @extowner@;
 ALTER TABLE tasker.domain_events OWNER TO @extowner@;
 ALTER TABLE tasker.history_slots OWNER TO @extowner@;
@@ -1869,6 +1919,7 @@ ALTER TABLE tasker.task_pauses ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.maintenance ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.schedules ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasker.task_extra_steps ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.step_checkpoints ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.domain_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tasker.history_slots ENABLE ROW LEVEL SECURITY;

@@ -162,7 +162,7 @@ SELECT r.refusal FROM (VALUES
 	(4, '{"trigger_rule": "most"}', '{}'), (6, '{"when": "x"}', '{}'),
 	(8, '{"batch_config": {"batch_size": 5}}', '{}'),
 	(9, '{"delay_seconds": -5}', '{}'), (10, '{"run_at": "2030-01-01"}', '{}'), (11, '{"concurrency": 1}', '{}'),
-	(12, '{"map": {"over": "context.x"}}', '{}'), (13, '{"workflow": {"version": "1.0.0"}}', '{}'),
+	(12, '{"map": {"over": "x"}}', '{}'), (13, '{"workflow": {"version": "1.0.0"}}', '{}'),
 	(14, '{"wait_for_signal": {"timeout_seconds": 5}}', '{"rate_limit": 1}'),
 	(15, '{"lifecycle": {"max_duration_minutes": 5}}', '{}'), (16, '{}', '{"identity_strategy": "hash"}'),
 	(17, '{"rate_limit": 1, "when_unmet": "fail"}', '{}')

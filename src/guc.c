@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "domain/template.h"
 #include "guc.h"
 
 int			tc_guc_notify = TC_NOTIFY_TASKS;
@@ -18,6 +19,7 @@ double		tc_guc_clock_offset = 0.0;
 int			tc_guc_max_payload_kb = 16 * 1024;
 int			tc_guc_max_template_steps = 10000;
 int			tc_guc_max_template_edges = 100000;
+int			tc_guc_max_map_width = TC_MAX_MAP_WIDTH;
 int			tc_guc_max_json_depth = 1000;
 int			tc_guc_max_nesting = 64;
 int			tc_guc_max_pending_tasks = 0;
@@ -73,6 +75,11 @@ define_limits(void)
 							"The most dependencies that the steps of a template may have together.",
 							NULL,
 							&tc_guc_max_template_edges, 100000, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_core.max_map_width",
+							"The most elements that a map may run for, and the most batches of a batchable step.",
+							NULL,
+							&tc_guc_max_map_width, TC_MAX_MAP_WIDTH, 1, TC_MAX_MAP_WIDTH,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tasker_core.max_json_depth",
 							"How deep a context, result, error, checkpoint or payload may be nested.",

@@ -20,6 +20,7 @@ extern double tc_guc_clock_offset;
 extern int	tc_guc_max_payload_kb;
 extern int	tc_guc_max_template_steps;
 extern int	tc_guc_max_template_edges;
+extern int	tc_guc_max_map_width;
 extern int	tc_guc_max_json_depth;
 extern int	tc_guc_max_nesting;
 extern int	tc_guc_max_pending_tasks;	/* 0 = no limit, as below */

@@ -16,6 +16,7 @@
 #include "ops/templates.h"
 #include "store/access_store.h"
 #include "store/document_store.h"
+#include "store/instance_store.h"
 #include "store/list_store.h"
 #include "store/template_store.h"
 
@@ -33,6 +34,29 @@ PG_FUNCTION_INFO_V1(tasker_list_tasks);
 #define DEFAULT_LISTED_TASKS 100
 
 /* ---- levels and ancestors ------------------------------------------------ */
+
+/* Instances are as deep as their map. */
+static void
+emit_levels_of_instances(TcEmit *emit, int64 task_id, const TcTemplate *template, const int32 *levels)
+{
+	int32	   *counts = palloc(sizeof(int32) * Max(template->nmaps, 1));
+
+	if (template->nmaps == 0)
+		return;
+	tc_instances_count(task_id, template, counts);
+	for (int32 map = 0; map < template->nmaps; map++)
+	{
+		int32		node = template->map_nodes[map];
+
+		for (int32 i = 0; i < counts[map]; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			tc_emit_int64(emit, tc_step_id(task_id, tc_map_first(template, node) + i));
+			tc_emit_int32(emit, levels[node]);
+			tc_emit_row(emit);
+		}
+	}
+}
 
 Datum
 tasker_calculate_dependency_levels(PG_FUNCTION_ARGS)
@@ -56,6 +80,7 @@ tasker_calculate_dependency_levels(PG_FUNCTION_ARGS)
 			tc_emit_int32(&emit, levels[node]);
 			tc_emit_row(&emit);
 		}
+		emit_levels_of_instances(&emit, task_id, tc_template_get(task.named_task_id), levels);
 	}
 	tc_session_end();
 	PG_RETURN_NULL();
@@ -129,7 +154,7 @@ tasker_get_step_transitive_dependencies(PG_FUNCTION_ARGS)
 	tc_emit_begin(fcinfo, &emit);
 	tc_session_begin(fcinfo);
 	tc_require_step_view(key, &view);
-	n = find_ancestors(&view.template->dag, key.step_no - 1, &ancestors);
+	n = find_ancestors(&view.template->dag, tc_node_of(view.template, key.step_no), &ancestors);
 	emit_ancestors(&emit, &view, ancestors, n);
 	tc_session_end();
 	PG_RETURN_NULL();
@@ -197,7 +222,7 @@ tasker_explain_step(PG_FUNCTION_ARGS)
 	tc_emit_begin(fcinfo, &emit);
 	tc_session_begin(fcinfo);
 	tc_require_step_view(key, &view);
-	foreach(cell, tc_explain_step(&view, key.step_no - 1))
+	foreach(cell, tc_explain_step(&view, tc_view_position(&view, key.step_no)))
 	{
 		const TcReason *reason = lfirst(cell);
 

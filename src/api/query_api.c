@@ -85,22 +85,23 @@ is_wanted(const StepFilter *filter, int64 step_id)
 }
 
 static void
-emit_readiness(TcEmit *emit, const TcTaskView *view, int32 node)
+emit_readiness(TcEmit *emit, const TcTaskView *view, int32 position)
 {
-	const TcStepView *step = &view->steps[node];
+	const TcStepView *step = &view->steps[position];
+	int32		node = tc_view_node(view, position);
 	const TcStep *definition = &view->template->steps[node];
 	int32		parents = tc_dag_parent_count(&view->template->dag, node);
-	int32		remaining = tc_view_remaining_parents(view, node);
+	int32		remaining = tc_view_remaining_parents(view, position);
 
-	tc_emit_int64(emit, tc_step_id(view->task.task_id, node + 1));
+	tc_emit_int64(emit, tc_step_id(view->task.task_id, tc_view_step_no(view, position)));
 	tc_emit_int64(emit, view->task.task_id);
 	tc_emit_int32(emit, definition->named_step_id);
-	tc_emit_text(emit, definition->name);
+	tc_emit_text(emit, tc_view_name(view, position));
 	tc_emit_text(emit, tc_step_state_name(step->state));
-	tc_emit_bool(emit, tc_view_is_triggered(step) || tc_view_verdict(view, node) == TC_VERDICT_RUNS);
+	tc_emit_bool(emit, tc_view_is_triggered(step) || tc_view_verdict(view, position) == TC_VERDICT_RUNS);
 	tc_emit_bool(emit, tc_retry_eligible(tc_step_state_is_ended(step->state), definition->retryable,
 										 step->attempts, step->max_attempts));
-	tc_emit_bool(emit, tc_view_is_ready(view, node));
+	tc_emit_bool(emit, tc_view_is_ready(view, position));
 	tc_emit_timestamptz(emit, step->last_failure_at);
 	tc_emit_timestamptz(emit, tc_view_next_retry_at(step));
 	tc_emit_int32(emit, parents);
@@ -118,11 +119,11 @@ emit_readiness(TcEmit *emit, const TcTaskView *view, int32 node)
 static void
 visit_readiness(const TcTaskView *view, TcEmit *emit, void *argument)
 {
-	for (int32 node = 0; node < view->template->nsteps; node++)
+	for (int32 i = 0; i < view->nsteps; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (is_wanted(argument, tc_step_id(view->task.task_id, node + 1)))
-			emit_readiness(emit, view, node);
+		if (is_wanted(argument, tc_step_id(view->task.task_id, tc_view_step_no(view, i))))
+			emit_readiness(emit, view, i);
 	}
 }
 

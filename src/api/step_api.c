@@ -85,12 +85,12 @@ emit_claim(TcEmit *emit, const TcClaim *claim)
 	tc_emit_text(emit, claim->lane->namespace_name);
 	tc_emit_text(emit, claim->lane->task_name);
 	tc_emit_text(emit, claim->lane->task_version);
-	tc_emit_text(emit, step->name);
+	tc_emit_text(emit, claim->step_name);
 	tc_emit_text(emit, step->handler_class);
 	tc_emit_jsonb(emit, step->handler_config);
 	tc_emit_jsonb(emit, claim->task_context);
 	tc_emit_jsonb(emit, claim->dependency_results);
-	tc_emit_null(emit);			/* inputs: of steps made at run time */
+	tc_emit_jsonb(emit, claim->inputs);
 	tc_emit_jsonb(emit, row->checkpoint);
 	tc_emit_int32(emit, claim->priority);
 	tc_emit_datum(emit, claim->correlation_id);

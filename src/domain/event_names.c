@@ -58,6 +58,8 @@ static const TcEventRule rules[] = {
 	{TC_SOURCE_STEP_MOVES, "timeout>complete", {TC_EVENT_STEP_COMPLETED}},
 	{TC_SOURCE_STEP_MOVES, "timeout>skipped", {TC_EVENT_STEP_SKIPPED}},
 	{TC_SOURCE_STEP_MOVES, "timeout>error", {TC_EVENT_STEP_FAILED}},
+	{TC_SOURCE_STEP_MOVES, "map>complete", {TC_EVENT_STEP_COMPLETED}},
+	{TC_SOURCE_STEP_MOVES, "map>error", {TC_EVENT_STEP_FAILED}},
 
 	{TC_SOURCE_STEP_CHECKPOINTS, "stored", {TC_EVENT_STEP_CHECKPOINTED}},
 };

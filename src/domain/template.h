@@ -96,6 +96,9 @@ typedef enum TcTimeoutRule
 #define TC_DEFAULT_MAX_BACKOFF_MS	30000
 #define TC_DEFAULT_JITTER			0.1
 
+/* The most instances that a map may have. */
+#define TC_MAX_MAP_WIDTH			100000
+
 /* Steps that are SQL have a queue of the role that registered them: this, and its name. */
 #define TC_SQL_QUEUE				"sql:"
 
@@ -142,6 +145,11 @@ typedef struct TcStep
 	TcTimeoutRule on_timeout;
 	const struct varlena *workflow; /* jsonb: what it runs as a task, instead of a worker; NULL = nothing */
 	TcFlowLimits flow;
+	const struct varlena *map_over; /* jsonb: the path of the array that it runs for; NULL = it is no map */
+	const struct varlena *batch_config; /* jsonb, of a batchable step; NULL = none */
+	int32		parallelism;	/* of a map: how many instances may be in the queue; 0 = all */
+	TcFailureRule instance_failure; /* of a map: what the final failure of an instance means: fail or continue */
+	int32		batchable;		/* of a batch worker: the node that names its batches */
 } TcStep;
 
 static inline bool
@@ -150,12 +158,19 @@ tc_step_is_limited(const TcStep *step)
 	return step->flow.concurrency > 0 || step->flow.rate > 0;
 }
 
+/* Does it run once for each element of an array?  Its instances are steps of their own. */
+static inline bool
+tc_step_is_map(const TcStep *step)
+{
+	return step->map_over != NULL || step->type == TC_TYPE_BATCH_WORKER;
+}
+
 /* When its turn comes, does it take more than a row for workers? */
 static inline bool
 tc_step_is_gated(const TcStep *step)
 {
 	return step->condition != NULL || step->signal_name != NULL || step->run_at != NULL ||
-		step->workflow != NULL;
+		step->workflow != NULL || tc_step_is_map(step);
 }
 
 /* How often a step is tried: once where it may not be retried. */
@@ -186,6 +201,15 @@ typedef struct TcTemplate
 	bool		nests;			/* steps of it run as tasks of their own */
 	TcStep	   *steps;
 	TcDag		dag;
+
+	/*
+	 * Instances of maps have numbers after those of the steps: map_room of them are
+	 * set apart for each map, in the order of the maps, whatever becomes of it.  So
+	 * no two maps ever want the same number, and a number tells its map.
+	 */
+	int32		nmaps;
+	int32	   *map_nodes;
+	int32		map_room;		/* 1 at least */
 } TcTemplate;
 
 extern const char *tc_identity_strategy_name(TcIdentityStrategy strategy);

@@ -16,7 +16,23 @@
 #include "compat.h"
 #include "domain/trigger.h"
 #include "events/events.h"
+#include "ops/maps.h"
 #include "ops/progress.h"
+
+/* Instances of a map that ended now. */
+typedef struct InstanceNews
+{
+	int32		ended;
+	int32		counted;		/* of these, those that the map waits for no more */
+} InstanceNews;
+
+/* A map that begins: its instances are made when its row is written. */
+typedef struct Beginning
+{
+	TcQueueRow	row;
+	TcStart		start;
+	TcEnded    *account;		/* what became ready counts for it */
+} Beginning;
 
 /* A task in which steps ended. */
 typedef struct Affected
@@ -27,6 +43,7 @@ typedef struct Affected
 	TcStarter	starter;
 	bool	   *reached;		/* by node: the pass may come to it */
 	TcParents  *news;			/* by node: parents that ended now */
+	InstanceNews *instances;	/* by node, of maps; NULL = the template has none */
 } Affected;
 
 typedef struct Cascade
@@ -47,6 +64,9 @@ typedef struct Cascade
 	int			nwaits;
 	TcStepKey  *launches;		/* steps that run as tasks */
 	int			nlaunches;
+	TcStepKey  *gone;			/* rows of maps that ended */
+	int			ngone;
+	List	   *beginnings;		/* of Beginning * */
 } Cascade;
 
 /* ---- how far it may go --------------------------------------------------- */
@@ -65,6 +85,8 @@ tc_may_cascade(const TcEnded *ended)
 	const TcTemplate *template = tc_template_of_lane(ended->lane_id);
 	int32		node = ended->key.step_no - 1;
 
+	if (tc_is_instance(template, ended->key.step_no))
+		return true;			/* its map may end with it */
 	for (int c = template->dag.child_start[node]; c < template->dag.child_start[node + 1]; c++)
 	{
 		if (takes_along(ended, template, c) ||
@@ -72,6 +94,21 @@ tc_may_cascade(const TcEnded *ended)
 			return true;
 	}
 	return false;
+}
+
+/* The first step that what has ended may come to. */
+static int32
+first_reached(const Affected *task)
+{
+	int32		first = task->template->nsteps;
+
+	for (int i = 0; i < task->n; i++)
+	{
+		int32		step_no = task->ended[i].key.step_no;
+
+		first = Min(first, tc_is_instance(task->template, step_no) ? tc_node_of(task->template, step_no) : step_no);
+	}
+	return first;
 }
 
 /* Children of what may end are reached; those that it may take along may end, and those that start by themselves. */
@@ -86,8 +123,13 @@ reach(Affected *task)
 	task->reached = palloc0(sizeof(bool) * dag->n);
 	for (int i = 0; i < task->n; i++)
 	{
-		int32		node = task->ended[i].key.step_no - 1;
+		int32		node = tc_node_of(task->template, task->ended[i].key.step_no);
 
+		if (tc_is_instance(task->template, task->ended[i].key.step_no))
+		{
+			task->reached[node] = may_end[node] = true;
+			continue;
+		}
 		for (int c = dag->child_start[node]; c < dag->child_start[node + 1]; c++)
 		{
 			int32		child = dag->children[c];
@@ -97,7 +139,7 @@ reach(Affected *task)
 				may_end[child] = true;
 		}
 	}
-	for (int32 node = task->ended[0].key.step_no; node < dag->n; node++)
+	for (int32 node = first_reached(task); node < dag->n; node++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		n += task->reached[node] ? 1 : 0;
@@ -176,15 +218,32 @@ lock_reached(Cascade *cascade)
 	cascade->born = palloc(sizeof(TcQueueRow) * Max(total, 1));
 	cascade->waits = palloc(sizeof(TcStepKey) * Max(total, 1));
 	cascade->launches = palloc(sizeof(TcStepKey) * Max(total, 1));
+	cascade->gone = palloc(sizeof(TcStepKey) * Max(total, 1));
 }
 
 /* ---- one step ------------------------------------------------------------ */
+
+static void
+tell_map(Affected *task, const TcEnded *ended)
+{
+	InstanceNews *news = &task->instances[tc_node_of(task->template, ended->key.step_no)];
+	TcFailureRule rule = tc_failure_rule_of(task->template, ended->key.step_no);
+
+	news->ended++;
+	news->counted += tc_instance_counts(ended->state, rule) ? 1 : 0;
+}
 
 static void
 tell_children(Affected *task, const TcEnded *ended)
 {
 	const TcDag *dag = &task->template->dag;
 	int32		node = ended->key.step_no - 1;
+
+	if (tc_is_instance(task->template, ended->key.step_no))
+	{
+		tell_map(task, ended);
+		return;
+	}
 
 	for (int c = dag->child_start[node]; c < dag->child_start[node + 1]; c++)
 		task->news[dag->children[c]].fates[tc_fate_for_child(ended, task->template, c)]++;
@@ -230,6 +289,14 @@ start(Cascade *cascade, Affected *task, TcQueueRow *row)
 	row->remaining_parents = 0;
 	row->phase = start.phase;
 	row->visible_at = start.visible_at;
+	if (start.phase == TC_PHASE_MAP)
+	{
+		Beginning  *beginning = palloc(sizeof(Beginning));
+
+		tc_map_begin_row(row, &task->template->steps[node], &start);
+		*beginning = (Beginning) {*row, start, &task->ended[task->n - 1]};
+		cascade->beginnings = lappend(cascade->beginnings, beginning);
+	}
 	if (start.phase == TC_PHASE_SIGNAL)
 	{
 		cascade->waits[cascade->nwaits++] = row->key;
@@ -317,6 +384,32 @@ settle_single(Cascade *cascade, Affected *task, int32 node)
 		cascade->born[cascade->nborn++] = row;
 }
 
+/* Instances ended: so does their map with the last of them, or others take their places. */
+static void
+settle_map(Cascade *cascade, Affected *task, int32 node, TcQueueRow row)
+{
+	const InstanceNews *news = &task->instances[node];
+	TcStart		start;
+	TcStepMove	move;
+
+	row.remaining_parents -= news->counted;
+	if (row.remaining_parents > 0)
+	{
+		if (task->template->steps[node].parallelism > 0)
+			task->ended[task->n - 1].steps_ready += tc_map_admit(&row, task->template, news->ended);
+		cascade->settled[cascade->nsettled++] = row;
+		return;
+	}
+	start = tc_map_end(row.key, task->template);
+	move = tc_move_of_start(row.key, &start);
+	move.after_attempt_no = row.attempt_no;
+	move.claimed_at = row.claimed_at;
+	if (start.state == TC_STEP_COMPLETE)
+		tc_starter_know(&task->starter, node, start.results);
+	cascade->gone[cascade->ngone++] = row.key;
+	end_step(cascade, task, &move);
+}
+
 /*
  * A join without a row that waits has run, or runs; a step that keeps a place has
  * ended.
@@ -328,6 +421,13 @@ settle(Cascade *cascade, Affected *task, int32 node)
 	const TcQueueRow *row = bsearch(&key, cascade->waiting, cascade->nwaiting, sizeof(TcQueueRow),
 									tc_step_key_compare);
 
+	if (task->instances != NULL && task->instances[node].ended > 0)
+	{
+		if (row == NULL || row->phase != TC_PHASE_MAP)
+			elog(ERROR, "a map of task " INT64_FORMAT " has instances, but no queue row", key.task_id);
+		settle_map(cascade, task, node, *row);
+		return;
+	}
 	if (tc_dag_parent_count(&task->template->dag, node) > 1)
 	{
 		if (row != NULL && row->phase == TC_PHASE_WAITING)
@@ -354,13 +454,15 @@ settle_task(Cascade *cascade, Affected *task)
 {
 	bool		begins = task->ended->key.step_no == 0;
 
+	if (task->template->nmaps > 0)
+		task->instances = palloc0(sizeof(InstanceNews) * task->template->nsteps);
 	task->news = palloc0(sizeof(TcParents) * task->template->nsteps);
 	for (int i = 0; i < task->n && !begins; i++)
 		tell_children(task, &task->ended[i]);
-	for (int32 node = task->ended[0].key.step_no; node < task->template->nsteps; node++)
+	for (int32 node = first_reached(task); node < task->template->nsteps; node++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (has_news(&task->news[node]))
+		if (has_news(&task->news[node]) || (task->instances != NULL && task->instances[node].ended > 0))
 			settle(cascade, task, node);
 		else if (begins && task->reached[node] && tc_dag_parent_count(&task->template->dag, node) == 0)
 			settle_single(cascade, task, node);
@@ -386,6 +488,21 @@ insert_born(Cascade *cascade)
 	}
 }
 
+/* Their rows are there, so that their instances are counted from the first on. */
+static void
+make_instances(Cascade *cascade)
+{
+	ListCell   *cell;
+
+	foreach(cell, cascade->beginnings)
+	{
+		const Beginning *beginning = lfirst(cell);
+
+		beginning->account->steps_ready +=
+			tc_map_make_instances(&beginning->row, tc_template_of_lane(beginning->row.lane_id), &beginning->start);
+	}
+}
+
 static void
 run(Cascade *cascade, TcFollowUp *follow)
 {
@@ -396,8 +513,11 @@ run(Cascade *cascade, TcFollowUp *follow)
 		tc_step_record_moves(cascade->moves, cascade->nmoves);
 	if (cascade->nsettled > 0)
 		tc_queue_settle_waiting(cascade->settled, cascade->nsettled);
+	if (cascade->ngone > 0)
+		tc_queue_remove(cascade->gone, cascade->ngone);
 	if (cascade->nborn > 0)
 		insert_born(cascade);
+	make_instances(cascade);
 	follow->waits = cascade->waits;
 	follow->nwaits = cascade->nwaits;
 	follow->launches = cascade->launches;

@@ -17,6 +17,7 @@
 #include "ops/changes.h"
 #include "ops/children.h"
 #include "ops/flow.h"
+#include "ops/maps.h"
 #include "ops/progress.h"
 #include "ops/schemas.h"
 #include "ops/steps.h"
@@ -29,7 +30,9 @@ typedef struct Change
 	TcHeldTask	held;
 	TcStepMove *moves;
 	int			nmoves;
-	bool	   *touched;		/* by node: the row, if any, is no longer right */
+	int			nrecorded;		/* of them, those that are on record already */
+	bool	   *touched;		/* by position in the view: the row, if any, is no longer right */
+	bool	   *admitted;		/* the same, of instances: they have a row from now on */
 	TcStarter	starter;
 	TcStart    *starts;			/* by node: how it started; phase 0 = it did not, now */
 	int32		readied;
@@ -47,9 +50,9 @@ forget_fail_fast(TcTaskView *view)
 {
 	if (!view->template->fail_fast || view->task.state != TC_TASK_ERROR)
 		return;
-	for (int32 node = 0; node < view->template->nsteps; node++)
+	for (int32 i = 0; i < view->nsteps; i++)
 	{
-		TcStepView *step = &view->steps[node];
+		TcStepView *step = &view->steps[i];
 
 		if (step->state == TC_STEP_CANCELLED && !(step->recorded && step->last_recorded == TC_STEP_CANCELLED))
 			step->state = TC_STEP_PENDING;
@@ -62,31 +65,32 @@ begin_change(Change *change, int64 task_id)
 	int32		nsteps;
 
 	tc_hold_task(task_id, &change->held);
-	nsteps = change->held.view.template->nsteps;
-	change->moves = palloc(sizeof(TcStepMove) * 2 * nsteps);
-	change->starts = palloc0(sizeof(TcStart) * nsteps);
+	nsteps = change->held.view.nsteps;
+	change->moves = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(TcStepMove) * 2 * nsteps);
+	change->starts = palloc0(sizeof(TcStart) * change->held.view.template->nsteps);
 	tc_starter_begin(&change->starter, task_id, change->held.view.template);
 	change->touched = palloc0(sizeof(bool) * nsteps);
+	change->admitted = palloc0(sizeof(bool) * nsteps);
 	change->gone = palloc(sizeof(TcQueueRow) * nsteps);
-	change->nmoves = 0;
+	change->nmoves = change->nrecorded = 0;
 	change->readied = change->launched = 0;
 	change->ngone = 0;
 }
 
 static const TcQueueRow *
-row_of(const TcHeldTask *held, int32 node)
+row_of(const TcHeldTask *held, int32 position)
 {
-	TcStepKey	key = {held->view.task.task_id, node + 1};
+	TcStepKey	key = {held->view.task.task_id, tc_view_step_no(&held->view, position)};
 
 	return bsearch(&key, held->rows, held->nrows, sizeof(TcQueueRow), tc_step_key_compare);
 }
 
 /* Moves a step in memory and notes what goes on record. */
 static void
-move_step(Change *change, int32 node, const TcChangeRequest *request)
+move_step(Change *change, int32 position, const TcChangeRequest *request)
 {
-	TcStepView *step = &change->held.view.steps[node];
-	const TcQueueRow *row = row_of(&change->held, node);
+	TcStepView *step = &change->held.view.steps[position];
+	const TcQueueRow *row = row_of(&change->held, position);
 	bool		claimed = row != NULL && row->phase == TC_PHASE_CLAIMED;
 	bool		begun = claimed || (row != NULL && row->phase == TC_PHASE_TASK);
 	TcStepMove *move = &change->moves[change->nmoves];
@@ -94,7 +98,7 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 	memset(move, 0, sizeof(*move));
 	move->ordinal = change->nmoves++;
 	move->key.task_id = change->held.view.task.task_id;
-	move->key.step_no = node + 1;
+	move->key.step_no = tc_view_step_no(&change->held.view, position);
 	move->after_attempt_no = step->history_rows;
 	move->verb = request->verb;
 	move->from = step->state;
@@ -109,9 +113,46 @@ move_step(Change *change, int32 node, const TcChangeRequest *request)
 	step->taken = request->taken;
 	if (request->to == TC_STEP_PENDING)
 		step->attempts = 0;
-	if (request->results != NULL)
-		tc_starter_know(&change->starter, node, request->results);
+	if (request->results != NULL && !tc_view_is_instance(&change->held.view, position))
+		tc_starter_know(&change->starter, position, request->results);
+	change->touched[position] = true;
+}
+
+static int
+compare_moves(const void *a, const void *b)
+{
+	int			order = tc_step_key_compare(a, b);
+
+	return order != 0 ? order : ((const TcStepMove *) a)->ordinal - ((const TcStepMove *) b)->ordinal;
+}
+
+static void
+record_moves(Change *change)
+{
+	TcStepMove *moves = change->moves + change->nrecorded;
+	int			n = change->nmoves - change->nrecorded;
+
+	qsort(moves, n, sizeof(TcStepMove), compare_moves);
+	tc_step_record_moves(moves, n);
+	change->nrecorded = change->nmoves;
+}
+
+static void
+end_by_itself(Change *change, int32 node, const TcStart *start, TimestampTz claimed_at)
+{
+	TcTaskView *view = &change->held.view;
+	TcStepKey	key = {view->task.task_id, node + 1};
+	TcStepMove *move = &change->moves[change->nmoves];
+
+	*move = tc_move_of_start(key, start);
+	move->ordinal = change->nmoves++;
+	move->after_attempt_no = view->steps[node].history_rows;
+	if (claimed_at != TC_NO_TIME)
+		move->claimed_at = claimed_at;
+	view->steps[node].state = start->state;
 	change->touched[node] = true;
+	if (start->results != NULL)
+		tc_starter_know(&change->starter, node, start->results);
 }
 
 /* Its turn has come: it has a row from now on, or has ended. */
@@ -119,21 +160,86 @@ static void
 start_step(Change *change, int32 node)
 {
 	TcTaskView *view = &change->held.view;
-	TcStepKey	key = {view->task.task_id, node + 1};
 	TcStart		start = tc_start_step(&change->starter, node, Max(tc_session_now(), view->task.run_at));
-	TcStepMove *move;
 
 	change->touched[node] = true;
 	change->starts[node] = start;
-	if (start.phase != 0)
+	if (start.phase == 0)
+		end_by_itself(change, node, &start, TC_NO_TIME);
+}
+
+/* ---- maps ---------------------------------------------------------------- */
+
+/* The instances of a step that has any; NULL of all others. */
+static const TcMapView *
+instances_of(const TcTaskView *view, int32 node)
+{
+	const TcMapView *map = tc_view_map(view, node);
+
+	return map != NULL && map->count > 0 ? map : NULL;
+}
+
+/* Its map has ended without them: those that are open end with it, and those that failed block nothing any more. */
+static void
+cancel_instances(Change *change, const TcMapView *map, const char *reason)
+{
+	TcChangeRequest cancel = {.verb = TC_VERB_CASCADE, .to = TC_STEP_CANCELLED, .reason = reason};
+
+	for (int32 i = map->position; i < map->position + map->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!tc_step_state_is_ended(change->held.view.steps[i].state) || tc_view_blocks(&change->held.view, i))
+			move_step(change, i, &cancel);
+	}
+}
+
+/* It ends with its instances, and they with it.  What they were moved to has to be on record before it is read. */
+static void
+settle_map(Change *change, int32 node, const TcMapView *map, const char *reason)
+{
+	TcTaskView *view = &change->held.view;
+	const TcQueueRow *row = row_of(&change->held, node);
+	TcStart		start;
+
+	if (tc_step_state_is_ended(view->steps[node].state))
+	{
+		if (view->steps[node].state != TC_STEP_ERROR && change->touched[node])
+			cancel_instances(change, map, reason);
 		return;
-	move = &change->moves[change->nmoves];
-	*move = tc_move_of_start(key, &start);
-	move->ordinal = change->nmoves++;
-	move->after_attempt_no = view->steps[node].history_rows;
-	view->steps[node].state = start.state;
-	if (start.results != NULL)
-		tc_starter_know(&change->starter, node, start.results);
+	}
+	if (tc_view_map_progress(view, map).waited_for > 0)
+		return;
+	record_moves(change);
+	start = tc_map_end((TcStepKey) {view->task.task_id, node + 1}, view->template);
+	end_by_itself(change, node, &start, row != NULL ? row->claimed_at : TC_NO_TIME);
+}
+
+/*
+ * Which instances have a row from now on: those that have one, and others up to
+ * the limit of the map.  Returns the place of the first that has to wait.
+ */
+static int32
+admit_instances(Change *change, int32 node, const TcMapView *map)
+{
+	const TcTaskView *view = &change->held.view;
+	int32		parallelism = view->template->steps[node].parallelism;
+	int32		free = parallelism == 0 ? map->count : parallelism;
+	int32		first_waiting = map->count;
+
+	for (int32 i = map->position; i < map->position + map->count; i++)
+	{
+		change->admitted[i] = !tc_step_state_is_ended(view->steps[i].state) && view->steps[i].live;
+		free -= change->admitted[i] ? 1 : 0;
+	}
+	for (int32 i = map->position; i < map->position + map->count; i++)
+	{
+		if (tc_step_state_is_ended(view->steps[i].state) || change->admitted[i])
+			continue;
+		change->admitted[i] = free-- > 0;
+		if (!change->admitted[i])
+			first_waiting = Min(first_waiting, i - map->position);
+	}
+	return first_waiting;
 }
 
 /*
@@ -149,9 +255,15 @@ settle_steps(Change *change, const TcChangeRequest *request)
 
 	for (int32 node = 0; node < view->template->nsteps; node++)
 	{
+		const TcMapView *map = instances_of(view, node);
 		TcVerdict	verdict;
 
 		CHECK_FOR_INTERRUPTS();
+		if (map != NULL)
+		{
+			settle_map(change, node, map, request->reason);
+			continue;
+		}
 		if (view->steps[node].state != TC_STEP_PENDING ||
 			(tc_view_is_triggered(&view->steps[node]) && !change->touched[node]))
 			continue;
@@ -188,9 +300,10 @@ unended_parents(const TcTaskView *view, int32 node)
  * rule has let run stays in the queue, though a failed parent is tried again.
  */
 static TcQueueRow
-wanted_row(const Change *change, int32 node)
+wanted_row(Change *change, int32 node)
 {
 	const TcTaskView *view = &change->held.view;
+	const TcMapView *map = instances_of(view, node);
 	const TcStepView *step = &view->steps[node];
 	TcParents	parents = tc_view_parents(view, node);
 	TcQueueRow	row = {.key = {view->task.task_id, node + 1}};
@@ -200,15 +313,37 @@ wanted_row(const Change *change, int32 node)
 		row.remaining_parents = unended_parents(view, node);
 		row.phase = row.remaining_parents > 0 ? TC_PHASE_ENDED : 0;
 	}
+	else if (map != NULL)
+	{
+		row.phase = TC_PHASE_MAP;
+		row.remaining_parents = tc_view_map_progress(view, map).waited_for;
+		row.satisfied_parents = admit_instances(change, node, map);
+	}
 	else if (tc_view_verdict(view, node) == TC_VERDICT_RUNS ||
 			 (tc_view_is_triggered(step) && !change->touched[node]))
+	{
 		row.phase = change->starts[node].phase != 0 ? change->starts[node].phase : TC_PHASE_READY;
+		if (row.phase == TC_PHASE_MAP)
+			tc_map_begin_row(&row, &view->template->steps[node], &change->starts[node]);
+	}
 	else if (tc_dag_parent_count(&view->template->dag, node) > 1)
 	{
 		row.phase = TC_PHASE_WAITING;
 		row.remaining_parents = tc_view_remaining_parents(view, node);
 		row.satisfied_parents = parents.fates[TC_PARENT_SATISFIED];
 	}
+	return row;
+}
+
+/* The same for an instance; that of its map was looked at before. */
+static TcQueueRow
+wanted_row_of_instance(const Change *change, int32 position)
+{
+	TcQueueRow	row = {
+		.key = {change->held.view.task.task_id, tc_view_step_no(&change->held.view, position)},
+		.phase = change->admitted[position] ? TC_PHASE_READY : 0,
+	};
+
 	return row;
 }
 
@@ -227,18 +362,19 @@ row_is_right(const TcQueueRow *row, bool touched, const TcQueueRow *wanted)
 
 /* The rest of a new row.  What people make ready keeps to the task's run_at, like everything else in it. */
 static void
-fill_row(const Change *change, TcQueueRow *row)
+fill_row(const Change *change, TcQueueRow *row, int32 position)
 {
 	const TcTaskView *view = &change->held.view;
-	int32		node = row->key.step_no - 1;
+	int32		node = tc_view_node(view, position);
 	const TcStep *definition = &view->template->steps[node];
-	const TcStepView *step = &view->steps[node];
+	const TcStepView *step = &view->steps[position];
+	bool		started = position == node && change->starts[node].phase != 0;
 
 	row->lane_id = tc_lane_for(view->task.named_task_id, definition->queue, view->task.priority,
 							   definition->priority);
 	if (view->task.paused_at != TC_NO_TIME)
 		row->lane_id = -row->lane_id;
-	row->visible_at = change->starts[node].phase != 0 ? change->starts[node].visible_at
+	row->visible_at = started ? change->starts[node].visible_at
 		: tc_step_ready_at(definition, Max(tc_session_now(), view->task.run_at));
 	row->attempts = step->attempts;
 	row->max_attempts = tc_step_attempt_limit(definition);
@@ -250,19 +386,20 @@ static void
 align_queue(Change *change)
 {
 	const TcTaskView *view = &change->held.view;
-	int32		nsteps = view->template->nsteps;
+	int32		nsteps = view->nsteps;
 	TcStepKey  *stale = palloc(sizeof(TcStepKey) * nsteps);
 	TcQueueRow *fresh = palloc(sizeof(TcQueueRow) * nsteps);
 	int			nstale = 0;
 	int			nfresh = 0;
 
-	for (int32 node = 0; node < nsteps; node++)
+	for (int32 i = 0; i < nsteps; i++)
 	{
-		const TcQueueRow *row = row_of(&change->held, node);
-		TcQueueRow	wanted = wanted_row(change, node);
+		const TcQueueRow *row = row_of(&change->held, i);
+		TcQueueRow	wanted = tc_view_is_instance(view, i) ? wanted_row_of_instance(change, i)
+			: wanted_row(change, i);
 
 		CHECK_FOR_INTERRUPTS();
-		if (row_is_right(row, change->touched[node], &wanted))
+		if (row_is_right(row, change->touched[i], &wanted))
 			continue;
 		if (row != NULL)
 		{
@@ -271,7 +408,7 @@ align_queue(Change *change)
 		}
 		if (wanted.phase == 0)
 			continue;
-		fill_row(change, &wanted);
+		fill_row(change, &wanted, i);
 		fresh[nfresh++] = wanted;
 		if (wanted.phase == TC_PHASE_READY)
 			change->readied++;
@@ -280,6 +417,12 @@ align_queue(Change *change)
 	}
 	tc_queue_remove(stale, nstale);
 	tc_queue_insert(fresh, nfresh);
+	for (int i = 0; i < nfresh; i++)
+	{
+		if (fresh[i].phase == TC_PHASE_MAP && instances_of(view, fresh[i].key.step_no - 1) == NULL)
+			change->readied += tc_map_make_instances(&fresh[i], view->template,
+													 &change->starts[fresh[i].key.step_no - 1]);
+	}
 }
 
 /* ---- the task follows ---------------------------------------------------- */
@@ -301,13 +444,13 @@ recount_failed(const TcTaskView *view)
 {
 	int32		failed = 0;
 
-	for (int32 node = 0; node < view->template->nsteps; node++)
-		failed += tc_view_blocks(view, node) ? 1 : 0;
+	for (int32 i = 0; i < view->nsteps; i++)
+		failed += tc_view_blocks(view, i) ? 1 : 0;
 	if (failed != view->task.failed_steps)
 		tc_task_add_failed(view->task.task_id, failed - view->task.failed_steps);
 }
 
-/* Every step was cancelled, or skipped with one that was: so is the task. */
+/* Every step was cancelled, or skipped with one that was: so is the task.  Instances went with their maps. */
 static bool
 all_cancelled(const TcTaskView *view)
 {
@@ -390,14 +533,6 @@ announce(const Change *change)
 		tc_event_ready(view->template->namespace_name);
 }
 
-static int
-compare_moves(const void *a, const void *b)
-{
-	int			order = tc_step_key_compare(a, b);
-
-	return order != 0 ? order : ((const TcStepMove *) a)->ordinal - ((const TcStepMove *) b)->ordinal;
-}
-
 static void
 look_for_signals(const Change *change)
 {
@@ -446,8 +581,7 @@ static void
 end_change(Change *change, const TcChangeRequest *request)
 {
 	settle_steps(change, request);
-	qsort(change->moves, change->nmoves, sizeof(TcStepMove), compare_moves);
-	tc_step_record_moves(change->moves, change->nmoves);
+	record_moves(change);
 	align_queue(change);
 	settle_task(change, request);
 	look_for_signals(change);
@@ -484,6 +618,18 @@ refuse_passed_over(int64 step_id, TcFailureRule rule)
 					   tc_failure_rule_name(rule),
 					   rule == TC_ON_FAILURE_SKIP ? "were skipped" : "went on without it"),
 			 errhint("Create a new task to run it again.")));
+}
+
+/* Its array has become steps already; another one has no place beside them. */
+static void
+refuse_running_map(int64 step_id, const TcMapProgress *progress)
+{
+	ereport(ERROR,
+			(errcode(TC_ERRCODE_ILLEGAL_TRANSITION),
+			 errmsg("step " INT64_FORMAT " is a map whose instances run", step_id),
+			 errdetail("%d of its %d instances have not ended well yet.", progress->waited_for,
+					   progress->total),
+			 errhint("Reset, resolve or skip single instances; or resolve, skip or cancel the step with all of them.")));
 }
 
 /* A move that no person can make, or none at all. */
@@ -531,9 +677,11 @@ may_change(const Change *change, const TcChangeRequest *request, TcMoveVerb *ver
 {
 	const TcTaskView *view = &change->held.view;
 	int64		step_id = tc_step_id(request->key.task_id, request->key.step_no);
+	int32		position = tc_view_position(view, request->key.step_no);
+	const TcMapView *map = tc_view_is_instance(view, position) ? NULL : instances_of(view, position);
 	TcStepState from;
 
-	from = view->steps[request->key.step_no - 1].state;
+	from = view->steps[position].state;
 	require_expected(request, from);
 	if (tc_step_move(from, request->to) == TC_MOVE_NOOP)
 		return false;
@@ -543,8 +691,14 @@ may_change(const Change *change, const TcChangeRequest *request, TcMoveVerb *ver
 		tc_raise_illegal_step_move(step_id, from, request->to);
 	if (!verb_of(request->to, verb))
 		refuse_by_hand(step_id, request->to);
-	if (from == TC_STEP_ERROR && !tc_view_blocks(view, request->key.step_no - 1))
-		refuse_passed_over(step_id, view->template->steps[request->key.step_no - 1].on_failure);
+	if (from == TC_STEP_ERROR && !tc_view_blocks(view, position))
+		refuse_passed_over(step_id, tc_failure_rule_of(view->template, request->key.step_no));
+	if (map != NULL && from == TC_STEP_IN_PROGRESS && request->to == TC_STEP_PENDING)
+	{
+		TcMapProgress progress = tc_view_map_progress(view, map);
+
+		refuse_running_map(step_id, &progress);
+	}
 	return true;
 }
 
@@ -553,7 +707,6 @@ tc_change_step(const TcChangeRequest *request, TcChangeResult *result)
 {
 	Change		change;
 	TcChangeRequest move = *request;
-	int32		node = request->key.step_no - 1;
 
 	tc_require_step(request->key);
 	begin_change(&change, request->key.task_id);
@@ -562,8 +715,8 @@ tc_change_step(const TcChangeRequest *request, TcChangeResult *result)
 	{
 		forget_fail_fast(&change.held.view);
 		if (move.to == TC_STEP_RESOLVED_MANUALLY)
-			move.taken = tc_require_decision(change.held.view.template, request->key, move.results);
-		move_step(&change, node, &move);
+			move.taken = tc_require_outcome(change.held.view.template, request->key, move.results);
+		move_step(&change, tc_view_position(&change.held.view, request->key.step_no), &move);
 		end_change(&change, &move);
 	}
 	result->task_state = change.held.view.task.state;
@@ -583,11 +736,11 @@ tc_retry_task(int64 task_id, const char *reason, const struct varlena *metadata)
 	if (change.held.view.task.state != TC_TASK_ERROR)
 		return 0;
 	forget_fail_fast(&change.held.view);
-	for (int32 node = 0; node < change.held.view.template->nsteps; node++)
+	for (int32 i = 0; i < change.held.view.nsteps; i++)
 	{
-		if (!tc_view_blocks(&change.held.view, node))
+		if (!tc_view_blocks(&change.held.view, i))
 			continue;
-		move_step(&change, node, &request);
+		move_step(&change, i, &request);
 		retried++;
 	}
 	end_change(&change, &request);

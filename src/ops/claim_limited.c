@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 
 #include "compat.h"
+#include "domain/instances.h"
 #include "events/events.h"
 #include "ops/claim.h"
 #include "ops/flow.h"
@@ -163,7 +164,7 @@ read_applicants(Look *look, const TcCandidate *candidates, int n)
 			continue;
 		applicant->candidate = candidates[i];
 		applicant->template = tc_template_get(tc_lane_get(candidates[i].lane_id)->named_task_id);
-		applicant->step = &applicant->template->steps[candidates[i].key.step_no - 1];
+		applicant->step = tc_step_of(applicant->template, candidates[i].key.step_no);
 		look->n++;
 	}
 	identify(look);

@@ -11,15 +11,18 @@
 
 #include "miscadmin.h"
 #include "port.h"
+#include "utils/jsonb.h"
 
 #include "compat.h"
 #include "domain/priority.h"
 #include "events/events.h"
 #include "ops/children.h"
 #include "ops/claim.h"
-#include "ops/steps.h"
+#include "ops/maps.h"
 #include "ops/signals.h"
+#include "ops/steps.h"
 #include "store/attempt.h"
+#include "store/instance_store.h"
 #include "store/signal_store.h"
 #include "store/task_store.h"
 #include "store/template_store.h"
@@ -180,7 +183,7 @@ tc_claim_take(TcClaimBatch *batch, TcQueueRow *rows, int n, TcClaimTask *tasks, 
 
 		claim->row = rows[i];
 		claim->lane = tc_lane_get(rows[i].lane_id);
-		claim->step = &tc_template_get(claim->lane->named_task_id)->steps[rows[i].key.step_no - 1];
+		claim->step = tc_step_of(tc_template_get(claim->lane->named_task_id), rows[i].key.step_no);
 		claim->claim_token = tokens[i] = random_token();
 		claim->lease_until = lease_until[i] = lease_end(batch->request, claim->step);
 		claim->task_context = task->context;
@@ -306,15 +309,31 @@ template_of(const TcClaim *claim)
 	return tc_template_get(claim->lane->named_task_id);
 }
 
+static int32
+node_of(const TcClaim *claim)
+{
+	return tc_node_of(template_of(claim), claim->row.key.step_no);
+}
+
 static int64
 count_parents(const TcClaimBatch *batch)
 {
 	int64		total = 0;
 
 	for (int i = 0; i < batch->n; i++)
-		total += tc_dag_parent_count(&template_of(&batch->claims[i])->dag,
-									 batch->claims[i].row.key.step_no - 1);
+		total += tc_dag_parent_count(&template_of(&batch->claims[i])->dag, node_of(&batch->claims[i]));
 	return total;
+}
+
+/* Instances of one map have the same parents, and mostly come together: one reads for all. */
+static bool
+shares_results(const TcClaimBatch *batch, int i)
+{
+	const TcClaim *claim = &batch->claims[i];
+	const TcClaim *previous = claim - 1;
+
+	return i > 0 && tc_is_instance(template_of(claim), claim->row.key.step_no) &&
+		claim->step == previous->step && claim->row.key.task_id == previous->row.key.task_id;
 }
 
 static void
@@ -329,8 +348,9 @@ add_results(TcClaimBatch *batch)
 		const TcTemplate *template = template_of(&batch->claims[i]);
 		const TcDag *dag = &template->dag;
 		TcStepKey	key = batch->claims[i].row.key;
+		int32		node = node_of(&batch->claims[i]);
 
-		for (int p = dag->parent_start[key.step_no - 1]; p < dag->parent_start[key.step_no]; p++)
+		for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1] && !shares_results(batch, i); p++)
 		{
 			parents[n].claim = i;
 			parents[n].parent.task_id = key.task_id;
@@ -342,6 +362,68 @@ add_results(TcClaimBatch *batch)
 	tc_claim_read_results(parents, n, results, batch->n);
 	for (int i = 0; i < batch->n; i++)
 		batch->claims[i].dependency_results = results[i];
+}
+
+/* A batchable step is given its batch_config. */
+static struct varlena *
+inputs_of_batchable(const TcStep *step)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	key = {.type = jbvString};
+	JsonbValue	config = {.type = jbvBinary};
+
+	key.val.string.val = "batch_config";
+	key.val.string.len = strlen("batch_config");
+	config.val.binary.data = &((Jsonb *) step->batch_config)->root;
+	config.val.binary.len = VARSIZE(step->batch_config) - VARHDRSZ;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	pushJsonbValue(&state, WJB_KEY, &key);
+	pushJsonbValue(&state, WJB_VALUE, &config);
+	return (struct varlena *) JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+add_inputs_of_instances(TcClaimBatch *batch)
+{
+	TcClaim   **instances = palloc(sizeof(TcClaim *) * Max(batch->n, 1));
+	TcStepKey  *keys = palloc(sizeof(TcStepKey) * Max(batch->n, 1));
+	struct varlena **inputs = palloc(sizeof(struct varlena *) * Max(batch->n, 1));
+	int			n = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		TcClaim    *claim = &batch->claims[i];
+
+		if (!tc_is_instance(template_of(claim), claim->row.key.step_no))
+			continue;
+		claim->step_name = tc_step_display_name(template_of(claim), claim->row.key.step_no,
+												palloc(TC_STEP_NAME_BYTES));
+		instances[n] = claim;
+		keys[n++] = claim->row.key;
+		claim->dependency_results = shares_results(batch, i) ? claim[-1].dependency_results
+			: tc_map_without_items(template_of(claim), claim->step, claim->dependency_results);
+	}
+	if (n == 0)
+		return;
+	tc_instances_inputs(keys, n, inputs);
+	for (int i = 0; i < n; i++)
+		instances[i]->inputs = inputs[i];
+}
+
+/* Handed back, so in the caller's context. */
+static void
+add_inputs(TcClaimBatch *batch)
+{
+	MemoryContext old = MemoryContextSwitchTo(tc_session_caller_context());
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		batch->claims[i].step_name = batch->claims[i].step->name;
+		batch->claims[i].inputs = batch->claims[i].step->batch_config != NULL ?
+			inputs_of_batchable(batch->claims[i].step) : NULL;
+	}
+	add_inputs_of_instances(batch);
+	MemoryContextSwitchTo(old);
 }
 
 /* Highest priority first, then by age: as they were ready, not as they are leased. */
@@ -403,5 +485,6 @@ tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
 	}
 	qsort(batch.claims, batch.n, sizeof(TcClaim), compare_claims);
 	add_results(&batch);
+	add_inputs(&batch);
 	return batch.n;
 }

@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "events/events.h"
 #include "ops/flow.h"
+#include "ops/maps.h"
 #include "ops/progress.h"
 #include "ops/schemas.h"
 #include "ops/steps.h"
@@ -36,7 +37,7 @@ accept_results(TcCompletion *item, const TcQueueRow *row)
 	const TcTemplate *template = tc_template_get(tc_lane_get(row->lane_id)->named_task_id);
 
 	item->task_state = TC_TASK_IN_PROGRESS;
-	item->invalid = tc_check_results(template, row->key.step_no - 1, item->results, &item->taken);
+	item->invalid = tc_check_results(template, tc_node_of(template, row->key.step_no), item->results, &item->taken);
 	item->status = item->invalid == NULL ? TC_COMPLETED : TC_INVALID_RESULT;
 	return item->invalid == NULL;
 }
@@ -142,8 +143,7 @@ fill_in_tasks(TcCompletion **items, int n)
 	{
 		const TcTaskRow *task = tc_task_find(tasks, ntasks, items[i]->key.task_id);
 
-		if (task == NULL || items[i]->key.step_no < 1 ||
-			items[i]->key.step_no > tc_template_get(task->named_task_id)->nsteps)
+		if (task == NULL || !tc_step_exists(tc_template_get(task->named_task_id), items[i]->key))
 			items[i]->status = TC_NOT_FOUND;
 		else
 			items[i]->task_state = task->state;

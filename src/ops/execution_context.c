@@ -53,7 +53,7 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 		return PAUSED_ABOVE;
 	if (context->ready > 0)
 		return HAS_READY_STEPS;
-	if (context->steps[TC_STEP_IN_PROGRESS] > 0)
+	if (context->steps[TC_STEP_IN_PROGRESS] > context->maps)
 		return PROCESSING;
 	if (context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
 		return WAITING_FOR_RETRY;
@@ -90,16 +90,18 @@ tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 	Execution	execution;
 
 	memset(context, 0, sizeof(*context));
-	context->total = view->template->nsteps;
-	for (int32 node = 0; node < context->total; node++)
+	context->total = view->nsteps;
+	for (int32 i = 0; i < context->total; i++)
 	{
-		context->steps[view->steps[node].state]++;
-		if (tc_view_is_ready(view, node))
+		context->steps[view->steps[i].state]++;
+		if (tc_view_is_ready(view, i))
 			context->ready++;
-		if (view->steps[node].live && view->steps[node].phase == TC_PHASE_PARKED)
+		if (view->steps[i].live && view->steps[i].phase == TC_PHASE_PARKED)
 			context->throttled++;
-		if (tc_view_blocks(view, node))
+		if (tc_view_blocks(view, i))
 			context->blocking++;
+		if (view->steps[i].live && view->steps[i].phase == TC_PHASE_MAP)
+			context->maps++;
 	}
 	execution = execution_of(view, context);
 	context->execution_status = execution_names[execution].status;

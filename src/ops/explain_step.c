@@ -36,7 +36,8 @@
 typedef struct Explanation
 {
 	const TcTaskView *view;
-	int32		node;
+	int32		position;		/* in the view */
+	int32		node;			/* of an instance: that of its map */
 	const TcStepView *step;
 	TcStepKey	key;
 	int32		max_attempts;	/* that it really has */
@@ -170,7 +171,7 @@ explain_end(Explanation *e)
 	if (e->step->state == TC_STEP_ERROR)
 		because(e, "error", "failed for good after %d of %d attempts: %s%s", e->step->attempts,
 				e->max_attempts, failure_text(e->key),
-				tc_task_state_is_final(e->view->task.state) || !tc_view_blocks(e->view, e->node) ?
+				tc_task_state_is_final(e->view->task.state) || !tc_view_blocks(e->view, e->position) ?
 				"" : "; reset_step, resolve_step or skip_step lets its task go on");
 	else if (e->step->state == TC_STEP_COMPLETE && !e->step->ended_by_move &&
 			 tc_explain_attempt(e->key, &attempt))
@@ -203,7 +204,7 @@ explain_claim(Explanation *e)
 	int32		attempt = step->attempts + 1;
 	const char *worker_id;
 
-	if (step->state != TC_STEP_IN_PROGRESS || step->phase == TC_PHASE_TASK)
+	if (step->state != TC_STEP_IN_PROGRESS || step->phase == TC_PHASE_TASK || step->phase == TC_PHASE_MAP)
 		return;
 	worker_id = tc_explain_holder(e->key);
 	if (step->visible_at > tc_session_now())
@@ -226,6 +227,24 @@ holds_up(const TcTaskView *view, int32 parent, int32 node, const bool *stuck)
 	return tc_view_fate(view, parent, node) == TC_PARENT_FAILED || stuck[parent];
 }
 
+/* The instances of a map that failed, and keep it from going on. */
+static int32
+blocking_instances(const TcTaskView *view, int32 node)
+{
+	const TcMapView *map = tc_view_map(view, node);
+
+	return map == NULL ? 0 : tc_view_map_progress(view, map).blocking;
+}
+
+static void
+mark_blocking(const TcTaskView *view, int32 node, bool *failed)
+{
+	const TcMapView *map = tc_view_map(view, node);
+
+	for (int32 i = 0; map != NULL && i < map->count; i++)
+		failed[map->position + i] = tc_view_blocks(view, map->position + i);
+}
+
 /* Without a person it will never run: failures stand before it, as far as its trigger rule cares. */
 static bool
 is_stuck(const TcTaskView *view, int32 node, const bool *stuck)
@@ -235,7 +254,11 @@ is_stuck(const TcTaskView *view, int32 node, const bool *stuck)
 	int32		missing = 0;
 	int32		hopeless = 0;
 
-	if (tc_step_state_is_ended(view->steps[node].state) || tc_view_is_triggered(&view->steps[node]))
+	if (tc_step_state_is_ended(view->steps[node].state))
+		return false;
+	if (blocking_instances(view, node) > 0)
+		return true;
+	if (tc_view_is_triggered(&view->steps[node]))
 		return false;
 	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
 	{
@@ -253,7 +276,7 @@ failures_before(const TcTaskView *view, int32 node)
 {
 	const TcDag *dag = &view->template->dag;
 	bool	   *stuck = palloc0(sizeof(bool) * dag->n);
-	bool	   *failed = palloc0(sizeof(bool) * dag->n);
+	bool	   *failed = palloc0(sizeof(bool) * view->nsteps);
 	bool	   *above = palloc0(sizeof(bool) * dag->n);
 
 	for (int32 i = 0; i <= node; i++)
@@ -261,6 +284,8 @@ failures_before(const TcTaskView *view, int32 node)
 	above[node] = stuck[node];
 	for (int32 i = node; i >= 0; i--)
 	{
+		if (above[i])
+			mark_blocking(view, i, failed);
 		for (int p = dag->parent_start[i]; above[i] && p < dag->parent_start[i + 1]; p++)
 		{
 			if (tc_view_fate(view, dag->parents[p], i) == TC_PARENT_FAILED)
@@ -275,20 +300,22 @@ failures_before(const TcTaskView *view, int32 node)
 static void
 explain_failures(Explanation *e)
 {
-	bool	   *failed = failures_before(e->view, e->node);
+	bool	   *failed = tc_view_is_instance(e->view, e->position) ? NULL : failures_before(e->view, e->node);
 	int			nfailed = 0;
 	StringInfoData text;
 
+	if (tc_view_is_instance(e->view, e->position))
+		return;
 	initStringInfo(&text);
-	for (int32 node = 0; node < e->node; node++)
+	for (int32 i = 0; i < e->view->nsteps; i++)
 	{
-		TcStepKey	key = {e->key.task_id, node + 1};
+		TcStepKey	key = {e->key.task_id, tc_view_step_no(e->view, i)};
 
-		if (!failed[node])
+		if (!failed[i])
 			continue;
 		if (nfailed++ < MAX_NAMED)
 			appendStringInfo(&text, "%s\"%s\" (" INT64_FORMAT "): %s", nfailed > 1 ? "; " : "",
-							 e->view->template->steps[node].name,
+							 tc_view_name(e->view, i),
 							 tc_step_id(key.task_id, key.step_no), failure_text(key));
 	}
 	if (nfailed > 0)
@@ -361,7 +388,7 @@ explain_parents(Explanation *e)
 	const TcDag *dag = &e->view->template->dag;
 	TcTriggerRule rule = e->view->template->steps[e->node].trigger_rule;
 	int32		parents = tc_dag_parent_count(dag, e->node);
-	int32		missing = tc_view_remaining_parents(e->view, e->node);
+	int32		missing = tc_view_remaining_parents(e->view, e->position);
 	bool	   *waited_for = palloc0(sizeof(bool) * dag->n);
 
 	if (missing == 0 || tc_view_is_triggered(e->step))
@@ -495,6 +522,28 @@ explain_limit(Explanation *e)
 		because(e, "waiting_for_turn", "waited for its turn%s; the next claim lets it go on", limit_text(&key));
 }
 
+/* It needs no worker either, but its instances do. */
+static void
+explain_map(Explanation *e)
+{
+	const TcMapView *map = tc_view_map(e->view, e->node);
+	TcMapProgress progress;
+
+	if (map == NULL || map->count == 0)
+		return;
+	if (tc_view_is_instance(e->view, e->position))
+	{
+		if (!e->step->live && !tc_step_state_is_ended(e->step->state) && !tc_task_state_is_ended(e->view->task.state))
+			because(e, "waiting_for_its_turn", "at most %d of the %d instances of \"%s\" run at once; this one enters"
+					" the queue when another ends", e->view->template->steps[e->node].parallelism, map->count,
+					e->view->template->steps[e->node].name);
+		return;
+	}
+	progress = tc_view_map_progress(e->view, map);
+	because(e, "waiting_for_instances", "waits for %d of its %d instances: %d are complete, %d failed",
+			progress.waited_for, progress.total, progress.completed, progress.failed);
+}
+
 /* ---- nobody takes it ----------------------------------------------------- */
 
 static bool
@@ -620,18 +669,20 @@ static void (*const explainers[]) (Explanation *e) = {
 	explain_time,
 	explain_signal,
 	explain_limit,
+	explain_map,
 	explain_queue,
 };
 
 List *
-tc_explain_step(const TcTaskView *view, int32 node)
+tc_explain_step(const TcTaskView *view, int32 position)
 {
 	Explanation e = {
 		.view = view,
-		.node = node,
-		.step = &view->steps[node],
-		.key = {view->task.task_id, node + 1},
-		.max_attempts = tc_step_attempt_limit(&view->template->steps[node]),
+		.position = position,
+		.node = tc_view_node(view, position),
+		.step = &view->steps[position],
+		.key = {view->task.task_id, tc_view_step_no(view, position)},
+		.max_attempts = tc_step_attempt_limit(&view->template->steps[tc_view_node(view, position)]),
 	};
 	bool		ended = tc_step_state_is_ended(e.step->state);
 

@@ -12,6 +12,7 @@
 #include "port.h"
 
 #include "compat.h"
+#include "domain/instances.h"
 #include "domain/retry.h"
 #include "domain/states.h"
 #include "errors.h"
@@ -30,7 +31,7 @@ step_of(const TcQueueRow *row)
 {
 	const TcTemplate *template = tc_template_get(tc_lane_get(row->lane_id)->named_task_id);
 
-	return &template->steps[row->key.step_no - 1];
+	return tc_step_of(template, row->key.step_no);
 }
 
 /* What a server asked for wins over the formula, up to a limit. */

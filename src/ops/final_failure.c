@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "compat.h"
+#include "domain/instances.h"
 #include "events/events.h"
 #include "ops/children.h"
 #include "ops/final_failure.h"
@@ -23,7 +24,7 @@
 static bool
 ends_the_task(const TcTemplate *template, int32 step_no)
 {
-	return template->fail_fast && template->steps[step_no - 1].on_failure == TC_ON_FAILURE_FAIL;
+	return template->fail_fast && tc_failure_rule_of(template, step_no) == TC_ON_FAILURE_FAIL;
 }
 
 /* A row's lane names the template, and that never changes: no lock is needed to read it. */
@@ -42,8 +43,10 @@ only_blocks(const TcTemplate *template, int32 step_no)
 {
 	const TcDag *dag = &template->dag;
 
-	if (template->fail_fast || template->steps[step_no - 1].on_failure != TC_ON_FAILURE_FAIL)
+	if (template->fail_fast || tc_failure_rule_of(template, step_no) != TC_ON_FAILURE_FAIL)
 		return false;
+	if (tc_is_instance(template, step_no))
+		return tc_step_of(template, step_no)->parallelism == 0;	/* else another takes its place */
 	for (int c = dag->child_start[step_no - 1]; c < dag->child_start[step_no]; c++)
 	{
 		if (tc_trigger_counts(template->steps[dag->children[c]].trigger_rule, TC_PARENT_FAILED))

@@ -11,6 +11,7 @@
 #include "utils/jsonb.h"
 
 #include "compat.h"
+#include "domain/instances.h"
 #include "ops/flow.h"
 #include "schema/condition.h"
 #include "store/attempt.h"
@@ -149,7 +150,7 @@ read_contexts(const TcStepKey *keys, const TcTemplate *const *templates, int n, 
 
 	for (int i = 0; i < n; i++)
 	{
-		if (templates[i]->steps[keys[i].step_no - 1].flow.key != NULL)
+		if (templates[i]->steps[tc_node_of(templates[i], keys[i].step_no)].flow.key != NULL)
 			task_ids[ntasks++] = keys[i].task_id;
 	}
 	return ntasks == 0 ? 0 : tc_claim_read_tasks(task_ids, tc_task_ids_sort_unique(task_ids, ntasks), tasks);
@@ -163,7 +164,7 @@ tc_flow_names(const TcStepKey *keys, const TcTemplate *const *templates, int n, 
 
 	for (int i = 0; i < n; i++)
 	{
-		const TcStep *step = &templates[i]->steps[keys[i].step_no - 1];
+		const TcStep *step = tc_step_of(templates[i], keys[i].step_no);
 		const TcClaimTask *task = ntasks == 0 ? NULL :
 			bsearch(&keys[i].task_id, tasks, ntasks, sizeof(TcClaimTask), tc_task_id_compare);
 

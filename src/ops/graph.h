@@ -26,7 +26,7 @@ typedef struct TcReason
 } TcReason;
 
 /* Why a step is not running (TcReason *), the most decisive reason first. */
-extern List *tc_explain_step(const TcTaskView *view, int32 node);
+extern List *tc_explain_step(const TcTaskView *view, int32 position);
 
 /* ---- pictures ------------------------------------------------------------ */
 

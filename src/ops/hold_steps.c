@@ -10,6 +10,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/flow.h"
+#include "ops/maps.h"
 #include "ops/steps.h"
 #include "store/task_store.h"
 #include "store/template_store.h"
@@ -46,7 +47,7 @@ static TimestampTz
 extended_lease(const TcQueueRow *row, double lease_seconds)
 {
 	const TcTemplate *template = tc_template_get(tc_lane_get(row->lane_id)->named_task_id);
-	const TcStep *step = &template->steps[row->key.step_no - 1];
+	const TcStep *step = tc_step_of(template, row->key.step_no);
 	TimestampTz lease = Max(row->visible_at,
 							tc_session_now() + (TimestampTz) (lease_seconds * USECS_PER_SEC));
 
@@ -126,8 +127,8 @@ tc_require_step(TcStepKey key)
 {
 	TcTaskRow  *task;
 
-	if (tc_task_read_latest(&key.task_id, 1, &task) != 1 || key.step_no < 1 ||
-		key.step_no > tc_template_get(task->named_task_id)->nsteps)
+	if (tc_task_read_latest(&key.task_id, 1, &task) != 1 ||
+		!tc_step_exists(tc_template_get(task->named_task_id), key))
 		tc_raise_step_not_found(tc_step_id(key.task_id, key.step_no));
 	return task->state;
 }

@@ -18,6 +18,7 @@
 #include "errors.h"
 #include "events/events.h"
 #include "ops/children.h"
+#include "ops/maps.h"
 #include "ops/progress.h"
 #include "store/dead_letter_store.h"
 #include "store/lane_store.h"
@@ -222,7 +223,7 @@ recall_histories(TcQueueRow *rows, int n, bool *begun)
 
 	for (int i = 0; i < n; i++)
 	{
-		begun[i] = tc_may_run_already(&tc_template_of_lane(rows[i].lane_id)->steps[rows[i].key.step_no - 1]);
+		begun[i] = tc_may_run_already(tc_step_of(tc_template_of_lane(rows[i].lane_id), rows[i].key.step_no));
 		if (begun[i])
 			keys[nkeys++] = rows[i].key;
 	}
@@ -317,7 +318,7 @@ static bool
 blocks(const TcEnded *ended)
 {
 	return ended->state == TC_STEP_ERROR &&
-		tc_template_of_lane(ended->lane_id)->steps[ended->key.step_no - 1].on_failure == TC_ON_FAILURE_FAIL;
+		tc_failure_rule_of(tc_template_of_lane(ended->lane_id), ended->key.step_no) == TC_ON_FAILURE_FAIL;
 }
 
 /*
@@ -363,6 +364,80 @@ close_ended(TcEnded *ended, int n)
 	}
 }
 
+/* ---- instances of one map ------------------------------------------------ */
+
+/* The usual case for instances; then no rows but that of the map stand between them and what follows. */
+static bool
+are_of_one_map(const TcEnded *ended, int n)
+{
+	const TcTemplate *template = tc_template_of_lane(ended->lane_id);
+	int32		node;
+
+	if (!tc_is_instance(template, ended->key.step_no))
+		return false;
+	node = tc_node_of(template, ended->key.step_no);
+	for (int i = 1; i < n; i++)
+	{
+		if (ended[i].key.task_id != ended->key.task_id || tc_node_of(template, ended[i].key.step_no) != node)
+			return false;
+	}
+	return true;
+}
+
+static int32
+count_satisfied(const TcTemplate *template, const TcEnded *ended, int n)
+{
+	int32		counted = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (tc_instance_counts(ended[i].state, tc_failure_rule_of(template, ended[i].key.step_no)))
+			counted++;
+	}
+	return counted;
+}
+
+/* All its instances are satisfied.  What follows counts for the last of them. */
+static void
+end_map(const TcQueueRow *row, const TcTemplate *template, TcEnded *ended, int n)
+{
+	TcStart		start = tc_map_end(row->key, template);
+	TcEnded		map;
+
+	tc_end_by_itself(row, &start, &map);
+	ended[n - 1].steps_ready = map.steps_ready;
+	for (int i = 0; i < n; i++)
+		ended[i].task_state = map.task_state;
+}
+
+/* Returns whether the map has ended, and everything that follows is done. */
+static bool
+progress_map(TcEnded *ended, int n)
+{
+	const TcTemplate *template = tc_template_of_lane(ended->lane_id);
+	TcStepKey	key = {ended->key.task_id, tc_node_of(template, ended->key.step_no) + 1};
+	int32		parallelism = template->steps[key.step_no - 1].parallelism;
+	int32		counted = count_satisfied(template, ended, n);
+	TcQueueRow	row;
+
+	if (counted == 0 && parallelism == 0)
+		return false;
+	tc_queue_count_down_map(key, counted, &row);
+	if (row.remaining_parents == 0)
+	{
+		end_map(&row, template, ended, n);
+		return true;
+	}
+	if (parallelism > 0)
+	{
+		ended[n - 1].steps_ready = tc_map_admit(&row, template, n);
+		tc_queue_settle_waiting(&row, 1);
+	}
+	return false;
+}
+
+/* ---- all of it ----------------------------------------------------------- */
+
 void
 tc_progress(TcEnded *ended, int n)
 {
@@ -376,7 +451,12 @@ tc_progress(TcEnded *ended, int n)
 		ended[i].waits = ended[i].launches = false;
 		ended[i].failed = blocks(&ended[i]) ? 1 : 0;
 	}
-	if (may_cascade(ended, n))
+	if (are_of_one_map(ended, n))
+	{
+		if (progress_map(ended, n))
+			return;
+	}
+	else if (may_cascade(ended, n))
 		tc_cascade(ended, n, &follow);
 	else
 		ready_children(ended, n);

@@ -12,8 +12,11 @@
 #include "utils/json.h"
 
 #include "compat.h"
+#include "domain/instances.h"
 #include "errors.h"
+#include "guc.h"
 #include "ops/schemas.h"
+#include "schema/batch.h"
 #include "schema/decision.h"
 #include "store/session.h"
 
@@ -49,6 +52,17 @@ check_schema(const TcStep *step, const struct varlena *results)
 	return NULL;
 }
 
+/* The step whose instances run the batches of a batchable step. */
+static int32
+worker_of(const TcTemplate *template, int32 node)
+{
+	int			map = 0;
+
+	while (template->steps[template->map_nodes[map]].batchable != node)
+		map++;
+	return template->map_nodes[map];
+}
+
 /* Where they say which branches to take, the decision is in *taken. */
 static TcSchemaReport *
 check_decision(const TcTemplate *template, int32 node, const struct varlena *results, bool **taken)
@@ -68,6 +82,26 @@ check_decision(const TcTemplate *template, int32 node, const struct varlena *res
 	return NULL;
 }
 
+/* Do they say which batches there are? */
+static TcSchemaReport *
+check_batches(const TcTemplate *template, int32 node, const struct varlena *results)
+{
+	TcSchemaReport *report = palloc0(sizeof(TcSchemaReport));
+	const struct varlena *cursors;
+
+	report->of_batches = true;
+	report->errors[0].message = tc_batch_read(template->steps[worker_of(template, node)].name,
+											  Min(tc_guc_max_map_width, template->map_room), results,
+											  &cursors, &report->errors[0].path);
+	if (report->errors[0].message != NULL)
+	{
+		report->nerrors = 1;
+		return report;
+	}
+	pfree(report);
+	return NULL;
+}
+
 const TcSchemaReport *
 tc_check_results(const TcTemplate *template, int32 node, const struct varlena *results,
 				 bool **taken)
@@ -77,27 +111,32 @@ tc_check_results(const TcTemplate *template, int32 node, const struct varlena *r
 	TcSchemaReport *report;
 
 	*taken = NULL;
-	if (step->result_schema == NULL && step->type != TC_TYPE_DECISION)
+	if (step->result_schema == NULL && step->type != TC_TYPE_DECISION && step->type != TC_TYPE_BATCHABLE)
 		return NULL;
 	old = MemoryContextSwitchTo(tc_session_caller_context());
 	report = check_schema(step, results);
 	if (report == NULL && step->type == TC_TYPE_DECISION)
 		report = check_decision(template, node, results, taken);
+	else if (report == NULL && step->type == TC_TYPE_BATCHABLE)
+		report = check_batches(template, node, results);
 	MemoryContextSwitchTo(old);
 	return report;
 }
 
 const bool *
-tc_require_decision(const TcTemplate *template, TcStepKey key, const struct varlena *results)
+tc_require_outcome(const TcTemplate *template, TcStepKey key, const struct varlena *results)
 {
+	int32		node = tc_node_of(template, key.step_no);
+	TcStepType	type = template->steps[node].type;
 	const TcSchemaReport *report;
-	bool	   *taken;
+	bool	   *taken = NULL;
 
-	if (template->steps[key.step_no - 1].type != TC_TYPE_DECISION)
+	if (type != TC_TYPE_DECISION && type != TC_TYPE_BATCHABLE)
 		return NULL;
 	if (results == NULL)
 		results = (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("null")));
-	report = check_decision(template, key.step_no - 1, results, &taken);
+	report = type == TC_TYPE_DECISION ? check_decision(template, node, results, &taken)
+		: check_batches(template, node, results);
 	if (report != NULL)
 		tc_raise_invalid_results(tc_step_id(key.task_id, key.step_no), report);
 	return taken;
@@ -111,6 +150,8 @@ tc_raise_invalid_results(int64 workflow_step_id, const TcSchemaReport *report)
 			(errcode(TC_ERRCODE_SCHEMA_MISMATCH),
 			 errmsg("%s", result_message(workflow_step_id, report)),
 			 errdetail("%s", tc_schema_report_lines(report)),
+			 report->of_batches ?
+			 errhint("Nothing was changed. Say which batches there are, or none: {\"batch_processing_outcome\": {\"type\": \"no_batches\"}}.") :
 			 report->of_decision ?
 			 errhint("Nothing was changed. Name branches that the template has, or none: {\"branches\": []}.") :
 			 errhint("The claim is still held: complete the step with results that match, or fail it. tasker.get_task_template() shows the schema.")));
@@ -155,6 +196,9 @@ result_message(int64 workflow_step_id, const TcSchemaReport *report)
 {
 	if (report->of_decision)
 		return psprintf("results of step " INT64_FORMAT " do not say which branches to take",
+						workflow_step_id);
+	if (report->of_batches)
+		return psprintf("results of step " INT64_FORMAT " do not say which batches there are",
 						workflow_step_id);
 	if (report->bound == TC_SCHEMA_WITHIN_BOUNDS)
 		return psprintf("results of step " INT64_FORMAT " do not match its result_schema",

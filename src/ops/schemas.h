@@ -19,7 +19,7 @@ extern void tc_require_context(const TcTemplate *template, const struct varlena 
 
 /*
  * NULL where the results match the step's result_schema, and those of a decision
- * say which branches to take; else why not, in the caller's context.  *taken says
+ * say which branches to take, those of a batchable step which batches there are; else why not, in the caller's context.  *taken says
  * which of its children a decision takes; NULL of any other step.
  */
 extern const TcSchemaReport *tc_check_results(const TcTemplate *template, int32 node,
@@ -27,9 +27,10 @@ extern const TcSchemaReport *tc_check_results(const TcTemplate *template, int32 
 
 /*
  * Which of its children a decision takes that a person resolves with these results
- * (may be NULL); TC022 where they do not say.  NULL of any other step.
+ * (may be NULL); TC022 where they do not say, and where those of a batchable step do
+ * not say which batches there are.  NULL of any step but a decision.
  */
-extern const bool *tc_require_decision(const TcTemplate *template, TcStepKey key,
+extern const bool *tc_require_outcome(const TcTemplate *template, TcStepKey key,
 									   const struct varlena *results);
 
 /* Raises TC023 where validating the document took too long. */

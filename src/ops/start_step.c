@@ -11,8 +11,8 @@
 
 #include "compat.h"
 #include "domain/instant.h"
+#include "ops/maps.h"
 #include "ops/start_step.h"
-#include "schema/condition.h"
 #include "store/signal_store.h"
 
 #define MAX_SHOWN 100			/* bytes of a value that is no time */
@@ -61,8 +61,8 @@ results_of(void *arg, int32 node)
 	return starter->results[node];
 }
 
-static TcInputs
-inputs_of(TcStarter *starter)
+TcInputs
+tc_starter_inputs(TcStarter *starter)
 {
 	TcInputs	inputs = {
 		.results = results_of, .arg = starter, .template = starter->template
@@ -82,7 +82,7 @@ inputs_of(TcStarter *starter)
 static bool
 condition_holds(TcStarter *starter, const TcStep *step)
 {
-	TcInputs	inputs = inputs_of(starter);
+	TcInputs	inputs = tc_starter_inputs(starter);
 
 	return tc_condition_holds(step->condition, &inputs);
 }
@@ -103,8 +103,8 @@ tc_wait_deadline(const TcStep *step, TimestampTz began_at)
 
 /* ---- starts -------------------------------------------------------------- */
 
-static TcStart
-ended(TcStepState state, TcMoveVerb verb, const char *reason, const struct varlena *results)
+TcStart
+tc_start_ended(TcStepState state, TcMoveVerb verb, const char *reason, const struct varlena *results)
 {
 	TcStart		start = {
 		.phase = 0,
@@ -133,15 +133,15 @@ no_time_text(const JsonbValue *value)
 static TcStart
 begin_at(TcStarter *starter, const TcStep *step, TcStart ready)
 {
-	TcInputs	inputs = inputs_of(starter);
+	TcInputs	inputs = tc_starter_inputs(starter);
 	JsonbValue	path = tc_json_root(step->run_at);
 	JsonbValue	value;
 	TimestampTz run_at;
 
 	if (!tc_path_value(&path, &inputs, &value))
-		return ended(TC_STEP_ERROR, TC_VERB_RUN_AT, "run_at leads to nothing", NULL);
+		return tc_start_ended(TC_STEP_ERROR, TC_VERB_RUN_AT, "run_at leads to nothing", NULL);
 	if (value.type != jbvString || !tc_instant_parse(tc_json_string(&value), &run_at))
-		return ended(TC_STEP_ERROR, TC_VERB_RUN_AT, no_time_text(&value), NULL);
+		return tc_start_ended(TC_STEP_ERROR, TC_VERB_RUN_AT, no_time_text(&value), NULL);
 	ready.visible_at = Max(ready.visible_at, run_at);
 	return ready;
 }
@@ -160,7 +160,7 @@ begin_wait(const TcStarter *starter, int32 node, TimestampTz base)
 
 	if (payload == NULL)
 		return start;
-	return ended(TC_STEP_COMPLETE, TC_VERB_SIGNAL, step->signal_name, payload);
+	return tc_start_ended(TC_STEP_COMPLETE, TC_VERB_SIGNAL, step->signal_name, payload);
 }
 
 TcStart
@@ -171,11 +171,11 @@ tc_start_of_timeout(const TcStep *step)
 	switch (step->on_timeout)
 	{
 		case TC_ON_TIMEOUT_FAIL:
-			return ended(TC_STEP_ERROR, TC_VERB_TIMEOUT, reason, NULL);
+			return tc_start_ended(TC_STEP_ERROR, TC_VERB_TIMEOUT, reason, NULL);
 		case TC_ON_TIMEOUT_SKIP:
-			return ended(TC_STEP_SKIPPED, TC_VERB_TIMEOUT, reason, NULL);
+			return tc_start_ended(TC_STEP_SKIPPED, TC_VERB_TIMEOUT, reason, NULL);
 		case TC_ON_TIMEOUT_COMPLETE:
-			return ended(TC_STEP_COMPLETE, TC_VERB_TIMEOUT, reason,
+			return tc_start_ended(TC_STEP_COMPLETE, TC_VERB_TIMEOUT, reason,
 						 (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum("null"))));
 		case TC_TIMEOUT_RULE_COUNT:
 			break;
@@ -190,7 +190,7 @@ tc_start_step(TcStarter *starter, int32 node, TimestampTz base)
 	TcStart		ready = {.phase = TC_PHASE_READY, .began_at = TC_NO_TIME};
 
 	if (step->condition != NULL && !condition_holds(starter, step))
-		return ended(step->unmet_fails ? TC_STEP_ERROR : TC_STEP_SKIPPED, TC_VERB_CONDITION,
+		return tc_start_ended(step->unmet_fails ? TC_STEP_ERROR : TC_STEP_SKIPPED, TC_VERB_CONDITION,
 					 "its condition does not hold", NULL);
 	if (step->signal_name != NULL)
 		return begin_wait(starter, node, base);
@@ -202,6 +202,8 @@ tc_start_step(TcStarter *starter, int32 node, TimestampTz base)
 		ready.phase = TC_PHASE_TASK;
 		ready.began_at = tc_session_now();
 	}
+	if (ready.phase != 0 && tc_step_is_map(step))
+		return tc_map_start(starter, node, ready.visible_at);
 	return ready;
 }
 

@@ -6,6 +6,7 @@
 #ifndef TC_START_STEP_H
 #define TC_START_STEP_H
 
+#include "schema/condition.h"
 #include "store/step_store.h"
 #include "store/template_store.h"
 
@@ -31,6 +32,10 @@ typedef struct TcStart
 	TcMoveVerb	verb;
 	const char *reason;
 	const struct varlena *results;
+
+	/* of a map that has begun: what its instances are made of */
+	const struct varlena *items;	/* JSON array */
+	int32		count;			/* of them */
 } TcStart;
 
 extern void tc_starter_begin(TcStarter *starter, int64 task_id, const TcTemplate *template);
@@ -43,6 +48,13 @@ extern void tc_starter_know(TcStarter *starter, int32 node, const struct varlena
  * signal that was sent before, it takes it.
  */
 extern TcStart tc_start_step(TcStarter *starter, int32 node, TimestampTz base);
+
+/* The start of a step that ends with it. */
+extern TcStart tc_start_ended(TcStepState state, TcMoveVerb verb, const char *reason,
+							  const struct varlena *results);
+
+/* Where paths lead, for a step of the starter's task. */
+extern TcInputs tc_starter_inputs(TcStarter *starter);
 
 /* The move of a step that ended without a worker. */
 extern TcStepMove tc_move_of_start(TcStepKey key, const TcStart *start);

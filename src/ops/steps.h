@@ -33,9 +33,11 @@ typedef struct TcClaim
 	int64		claim_token;
 	TimestampTz lease_until;
 	const TcLane *lane;
-	const struct TcStep *step;
+	const struct TcStep *step;	/* of an instance: that of its map */
+	const char *step_name;
 	struct varlena *task_context;
 	struct varlena *dependency_results;
+	struct varlena *inputs;		/* of an instance, or a batchable step; else NULL */
 	Datum		correlation_id;
 	int32		priority;
 } TcClaim;

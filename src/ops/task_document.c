@@ -24,7 +24,7 @@ tc_require_task_view(int64 task_id, TcTaskView *view)
 void
 tc_require_step_view(TcStepKey key, TcTaskView *view)
 {
-	if (!tc_view_load(key.task_id, view) || key.step_no > view->template->nsteps)
+	if (!tc_view_load(key.task_id, view) || tc_view_position(view, key.step_no) < 0)
 		tc_raise_step_not_found(tc_step_id(key.task_id, key.step_no));
 }
 
@@ -113,9 +113,9 @@ struct varlena *
 tc_get_step(TcStepKey key)
 {
 	TcTaskView	view;
-	int32		node = key.step_no - 1;
+	int32		position;
 
-	if (!tc_view_load_step(key, &view) || key.step_no > view.template->nsteps)
+	if (!tc_view_load_step(key, &view) || (position = tc_view_position(&view, key.step_no)) < 0)
 		tc_raise_step_not_found(tc_step_id(key.task_id, key.step_no));
-	return tc_document_step(&view, node, tc_view_next_retry_at(&view.steps[node]));
+	return tc_document_step(&view, position, tc_view_next_retry_at(&view.steps[position]));
 }

@@ -60,6 +60,16 @@ typedef struct Picture
 	StringInfoData out;
 } Picture;
 
+/* Its instances are not drawn: how they are doing is. */
+static const char *
+status_of_map(const TcTaskView *view, const TcMapView *map, const char *state)
+{
+	TcMapProgress progress = tc_view_map_progress(view, map);
+	const char *text = psprintf("%s, %d of %d instances complete", state, progress.completed, progress.total);
+
+	return progress.failed == 0 ? text : psprintf("%s, %d failed", text, progress.failed);
+}
+
 /* A step's state in words, as "waiting_for_retry, attempt 2 of 3". */
 static const char *
 status_of(const Picture *picture, int32 node)
@@ -67,7 +77,10 @@ status_of(const Picture *picture, int32 node)
 	const TcStepView *step = &picture->view->steps[node];
 	const char *state = tc_step_state_name(step->state);
 	bool		running = step->state == TC_STEP_IN_PROGRESS;
+	const TcMapView *map = tc_view_map(picture->view, node);
 
+	if (map != NULL && map->count > 0)
+		return status_of_map(picture->view, map, state);
 	if (tc_view_is_ready(picture->view, node))
 		state = step->state == TC_STEP_PENDING ? "pending, ready" : "waiting_for_retry, ready";
 	if (step->live && step->phase == TC_PHASE_TASK)

@@ -90,7 +90,7 @@ check_counts(Findings *findings, int32 node, const TcStepView *step)
 	int32		missing = tc_trigger_remaining(view->template->steps[node].trigger_rule, &parents);
 	bool		waits = step->phase == TC_PHASE_WAITING;
 
-	if (!step->live || step->phase == TC_PHASE_ENDED)
+	if (!step->live || step->phase == TC_PHASE_ENDED || step->phase == TC_PHASE_MAP)
 		return;
 	if (step->remaining_parents != (waits ? missing : 0))
 		found(findings, node + 1, "counts %d remaining parents; %d are not satisfied",
@@ -100,6 +100,62 @@ check_counts(Findings *findings, int32 node, const TcStepView *step)
 			  step->satisfied_parents, parents.fates[TC_PARENT_SATISFIED]);
 	if (waits && tc_dag_parent_count(&view->template->dag, node) < 2)
 		found(findings, node + 1, "waits for parents, though it is no join");
+}
+
+/* The same for a map whose instances run: as many of them as it allows are in the queue, the first ones before others. */
+static void
+check_map(Findings *findings, int32 node, const TcStepView *step)
+{
+	const TcTaskView *view = findings->view;
+	const TcMapView *map = tc_view_map(view, node);
+	int32		parallelism = view->template->steps[node].parallelism;
+	TcMapProgress progress;
+	int32		queued = 0;
+
+	if (!step->live || step->phase != TC_PHASE_MAP)
+		return;
+	if (map == NULL || map->count == 0)
+	{
+		found(findings, node + 1, "its row waits for instances, and there are none");
+		return;
+	}
+	progress = tc_view_map_progress(view, map);
+	if (step->remaining_parents != progress.waited_for)
+		found(findings, node + 1, "counts %d remaining instances; %d are not satisfied",
+			  step->remaining_parents, progress.waited_for);
+	if (progress.waited_for == 0)
+		found(findings, node + 1, "all its instances are satisfied, and it has not ended");
+	for (int32 i = map->position; i < map->position + map->count; i++)
+	{
+		bool		entered = i - map->position < step->satisfied_parents;
+
+		queued += view->steps[i].live ? 1 : 0;
+		if (entered && !view->steps[i].live && !tc_step_state_is_ended(view->steps[i].state))
+			found(findings, tc_view_step_no(view, i), "has entered the queue, and is not in it");
+	}
+	if (parallelism > 0 && queued > parallelism)
+		found(findings, node + 1, "%d of its instances are in the queue, %d may be", queued, parallelism);
+	if (parallelism == 0 && step->satisfied_parents != map->count)
+		found(findings, node + 1, "%d of its %d instances have entered the queue", step->satisfied_parents,
+			  map->count);
+}
+
+/* An instance runs when and only when its map does. */
+static void
+check_instance(Findings *findings, int32 position, const TcStepView *step)
+{
+	const TcTaskView *view = findings->view;
+	const TcStepView *map = &view->steps[tc_view_node(view, position)];
+	int32		step_no = tc_view_step_no(view, position);
+
+	if (step->live && !(map->live && map->phase == TC_PHASE_MAP))
+		found(findings, step_no, "is in the queue, and its map does not run");
+	if (step->live && step->phase != TC_PHASE_READY && step->phase != TC_PHASE_CLAIMED && step->phase != TC_PHASE_PARKED)
+		found(findings, step_no, "is an instance of a map, and its row has phase \"%c\"", step->phase);
+	if (step->live && step->remaining_parents != 0)
+		found(findings, step_no, "counts %d remaining parents; an instance has none", step->remaining_parents);
+	if (!tc_step_state_is_ended(step->state) && tc_step_state_is_ended(map->state))
+		found(findings, step_no, "has not ended, though its map has");
 }
 
 /* What a failure has let run stays so when the failed step is reset. */
@@ -134,7 +190,8 @@ static void
 check_row(Findings *findings, int32 step_no, const TcStepView *step)
 {
 	bool		claimed = step->phase == TC_PHASE_CLAIMED;
-	bool		begun = claimed || step->phase == TC_PHASE_SIGNAL || step->phase == TC_PHASE_TASK;
+	bool		begun = claimed || step->phase == TC_PHASE_SIGNAL || step->phase == TC_PHASE_TASK ||
+		step->phase == TC_PHASE_MAP;
 
 	if (!step->live)
 		return;
@@ -184,10 +241,10 @@ check_children(Findings *findings)
 
 /* The claim index would not find a row with a wrong lane. */
 static void
-check_lane(Findings *findings, int32 node, const TcStepView *step)
+check_lane(Findings *findings, int32 position, const TcStepView *step)
 {
 	const TcTaskView *view = findings->view;
-	const TcStep *definition = &view->template->steps[node];
+	const TcStep *definition = &view->template->steps[tc_view_node(view, position)];
 	const TcLane *lane;
 
 	if (!step->live)
@@ -196,7 +253,7 @@ check_lane(Findings *findings, int32 node, const TcStepView *step)
 	if (lane->named_task_id != view->task.named_task_id ||
 		(lane->task_priority != view->task.priority &&
 		 lane->task_priority != tc_priority_band(view->task.priority)) || strcmp(lane->queue, definition->queue) != 0)
-		found(findings, node + 1, "is in lane %d, which is another's", step->lane_id);
+		found(findings, tc_view_step_no(view, position), "is in lane %d, which is another's", step->lane_id);
 }
 
 /* ---- the task ------------------------------------------------------------ */
@@ -230,7 +287,7 @@ check_transitions(Findings *findings)
 
 /* Invariant 4, from the counts. */
 static void
-check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable, bool stale)
+check_task(Findings *findings, const int32 *steps, int32 maps, int32 blocking, bool runnable, bool stale)
 {
 	const TcTaskRow *task = &findings->view->task;
 	int32		ended = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
@@ -253,11 +310,11 @@ check_task(Findings *findings, const int32 *steps, int32 blocking, bool runnable
 			  tc_task_state_name(task->state), findings->view->live_rows);
 	if (!tc_task_state_is_ended(task->state) && !runnable)
 		found(findings, 0, "the task is %s and nothing in it can run", tc_task_state_name(task->state));
-	if (task->state == TC_TASK_PENDING && (steps[TC_STEP_PENDING] != findings->view->template->nsteps))
+	if (task->state == TC_TASK_PENDING && steps[TC_STEP_PENDING] + maps != findings->view->nsteps)
 		found(findings, 0, "the task is pending, but steps of it were claimed");
-	if (task->state == TC_TASK_COMPLETE && ended != findings->view->template->nsteps)
+	if (task->state == TC_TASK_COMPLETE && ended != findings->view->nsteps)
 		found(findings, 0, "the task is complete, but only %d of its %d steps are",
-			  ended, findings->view->template->nsteps);
+			  ended, findings->view->nsteps);
 	if (task->state == TC_TASK_ERROR && blocking == 0 && !stale)
 		found(findings, 0, "the task is in error, but no step is");
 }
@@ -269,24 +326,34 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 	int32		steps[TC_STEP_STATE_COUNT] = {0};
 	bool		runnable = false;
 	int32		blocking = 0;
+	int32		maps = 0;
 
-	for (int32 node = 0; node < view->template->nsteps; node++)
+	for (int32 i = 0; i < view->nsteps; i++)
 	{
-		const TcStepView *step = &view->steps[node];
+		const TcStepView *step = &view->steps[i];
+		int32		step_no = tc_view_step_no(view, i);
+		bool		runs_instances = step->live && step->phase == TC_PHASE_MAP;
 
 		CHECK_FOR_INTERRUPTS();
 		steps[step->state]++;
-		blocking += tc_view_blocks(view, node) ? 1 : 0;
-		runnable = runnable || tc_view_is_triggered(step);
-		check_attempts(&findings, node + 1, step);
-		check_results(&findings, node + 1, step);
-		check_counts(&findings, node, step);
-		check_readiness(&findings, node, step);
-		check_row(&findings, node + 1, step);
-		check_lane(&findings, node, step);
+		maps += runs_instances ? 1 : 0;
+		blocking += tc_view_blocks(view, i) ? 1 : 0;
+		runnable = runnable || (tc_view_is_triggered(step) && !runs_instances);
+		check_attempts(&findings, step_no, step);
+		check_results(&findings, step_no, step);
+		check_row(&findings, step_no, step);
+		check_lane(&findings, i, step);
+		if (tc_view_is_instance(view, i))
+		{
+			check_instance(&findings, i, step);
+			continue;
+		}
+		check_counts(&findings, i, step);
+		check_map(&findings, i, step);
+		check_readiness(&findings, i, step);
 	}
 	check_children(&findings);
-	check_task(&findings, steps, blocking, runnable, check_transitions(&findings));
+	check_task(&findings, steps, maps, blocking, runnable, check_transitions(&findings));
 	*violations = findings.items;
 	return findings.n;
 }

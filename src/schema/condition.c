@@ -21,8 +21,8 @@
 /* ---- paths --------------------------------------------------------------- */
 
 /* The parts of a path: texts separated by dots, or the elements of an array. */
-static List *
-path_parts(const JsonbValue *path)
+List *
+tc_path_parts(const JsonbValue *path)
 {
 	List	   *parts = NIL;
 	char	   *text;
@@ -100,7 +100,7 @@ tc_path_check(const JsonbValue *path, const char *name, List *parents, List **fa
 			  tc_json_describe(path));
 		return;
 	}
-	parts = path_parts(path);
+	parts = tc_path_parts(path);
 	foreach(cell, parts)
 	{
 		if (lfirst(cell) == NULL || ((char *) lfirst(cell))[0] == '\0')
@@ -155,7 +155,7 @@ find_step(const TcTemplate *template, const char *name)
 bool
 tc_path_value(const JsonbValue *path, const TcInputs *inputs, JsonbValue *value)
 {
-	List	   *parts = path_parts(path);
+	List	   *parts = tc_path_parts(path);
 	const struct varlena *document = inputs->context;
 	int			first = 1;
 

@@ -34,6 +34,9 @@ extern void tc_path_check(const JsonbValue *path, const char *name, List *parent
 /* Does it hold?  The condition has been checked. */
 extern bool tc_condition_holds(const struct varlena *condition, const TcInputs *inputs);
 
+/* The parts of a checked path, as texts (char *). */
+extern List *tc_path_parts(const JsonbValue *path);
+
 /* The value a checked path leads to; false when there is none. */
 extern bool tc_path_value(const JsonbValue *path, const TcInputs *inputs, JsonbValue *value);
 

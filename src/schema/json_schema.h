@@ -50,6 +50,7 @@ typedef enum TcSchemaBound
 typedef struct TcSchemaReport
 {
 	TcSchemaBound bound;		/* where one was exceeded, nothing is known */
+	bool		of_batches;		/* no schema: the results do not say which batches there are */
 	bool		of_decision;	/* no schema: the results do not say which branches to take */
 	int			nerrors;
 	TcSchemaError errors[TC_SCHEMA_MAX_ERRORS];

@@ -8,6 +8,7 @@
 
 #include "compat.h"
 #include "store/dead_letter_store.h"
+#include "store/instance_store.h"
 #include "store/plans.h"
 #include "store/shards.h"
 
@@ -62,7 +63,7 @@ static TcPlan plan_record = {
 	" JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id"
 	" JOIN tasker.task_namespaces ns ON ns.namespace_id = n.namespace_id"
 	" LEFT JOIN LATERAL ("
-	"  SELECT e.*, s.name, s.max_attempts FROM ("
+	"  SELECT e.*, " TC_NAME_OF_STEP("n", "s", "e.step_no") " AS name, s.max_attempts FROM ("
 	"   SELECT a.step_no, a.outcome, a.attempt, a.worker_id, a.error, a.finished_at"
 	"   FROM tasker.step_attempts a"
 	"   WHERE a.task_id = t.task_id AND a.shard_key = $1 AND a.slot = t.slot AND a.to_state = 'error'"
@@ -74,8 +75,9 @@ static TcPlan plan_record = {
 	"   WHERE m.task_id = t.task_id AND m.shard_key = $1 AND m.slot = t.slot AND m.to_state = 'error'"
 	"    AND NOT EXISTS (SELECT FROM tasker.step_moves l WHERE l.task_id = m.task_id"
 	"     AND l.step_no = m.step_no AND l.shard_key = $1 AND l.slot = t.slot AND l.move_id > m.move_id)) e"
-	"  JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = e.step_no"
-	"  WHERE s.on_failure = 'fail'"
+	"  JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id"
+	"   AND s.step_no = " TC_NAMED_STEP_NO("n", "e.step_no")
+	"  WHERE CASE WHEN e.step_no > n.step_count THEN s.instance_failure ELSE s.on_failure END = 'fail'"
 	"  ORDER BY e.finished_at DESC, e.step_no LIMIT 1) f ON true"
 	" ORDER BY t.task_id"
 	" ON CONFLICT (task_id, shard_key) WHERE state = 'pending' DO UPDATE SET"

@@ -77,17 +77,18 @@ static TcPlan plan_steps = {
 	" 'depends_on', s.depends_on, 'attempts', s.attempts,"
 	" 'results', coalesce(a.results, m.results), 'error', coalesce(m.error, a.error),"
 	" 'started_at', s.started_at, 'finished_at', s.finished_at)"
-	" || CASE WHEN s.child IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('child_task_id', s.child) END"
-	" ORDER BY s.step_no)"
+	"  || CASE WHEN s.progress IS NULL THEN '{}' ELSE jsonb_build_object('progress', s.progress) END"
+	"  || CASE WHEN s.child IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('child_task_id', s.child) END"
+	"  ORDER BY s.step_no)"
 	" FROM unnest($3::text[], $4::jsonb[], $5::text[], $6::int[], $7::timestamptz[],"
-	"  $8::timestamptz[], $9::bigint[]) WITH ORDINALITY"
-	"  AS s(name, depends_on, state, attempts, started_at, finished_at, child, step_no)"
+	"  $8::timestamptz[], $9::int[], $10::jsonb[], $11::bigint[])"
+	"  AS s(name, depends_on, state, attempts, started_at, finished_at, step_no, progress, child)"
 	STEP_PAYLOADS,
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 9,
+	.nargs = 11,
 	.argtypes = {INT8OID, INT4OID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-		TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID},
+		TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, JSONBARRAYOID, INT8ARRAYOID},
 };
 
 /* The names of the parents, as a JSON array. */
@@ -131,7 +132,7 @@ array_of_times(const TimestampTz *times, int n)
 static Datum
 array_of_children(const TcTaskView *view)
 {
-	int			nsteps = view->template->nsteps;
+	int			nsteps = view->nsteps;
 	Datum	   *datums = palloc0(sizeof(Datum) * nsteps);
 	bool	   *nulls = palloc(sizeof(bool) * nsteps);
 	int			lower = 1;
@@ -148,39 +149,79 @@ array_of_children(const TcTaskView *view)
 											  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* Of a map whose instances were made; NULL of all others. */
+static struct varlena *
+progress_of(const TcTaskView *view, int32 position)
+{
+	const TcMapView *map = tc_view_is_instance(view, position) ? NULL : tc_view_map(view, position);
+	TcMapProgress progress;
+
+	if (map == NULL || map->count == 0)
+		return NULL;
+	progress = tc_view_map_progress(view, map);
+	return (struct varlena *) DatumGetPointer(DirectFunctionCall1(jsonb_in, CStringGetDatum(
+																							psprintf("{\"total\": %d, \"completed\": %d, \"failed\": %d}", progress.total,
+																									 progress.completed, progress.failed))));
+}
+
+/* The steps of a view as columns. */
+typedef struct StepColumns
+{
+	const char **names;
+	const struct varlena **parents;
+	const char **states;
+	int32	   *attempts;
+	TimestampTz *started;
+	TimestampTz *finished;
+	int32	   *step_nos;
+	const struct varlena **progress;
+} StepColumns;
+
+static StepColumns
+step_columns(const TcTaskView *view)
+{
+	int32		n = view->nsteps;
+	StepColumns columns = {
+		palloc(sizeof(char *) * n), palloc(sizeof(struct varlena *) * n), palloc(sizeof(char *) * n),
+		palloc(sizeof(int32) * n), palloc(sizeof(TimestampTz) * n), palloc(sizeof(TimestampTz) * n),
+		palloc(sizeof(int32) * n), palloc(sizeof(struct varlena *) * n)
+	};
+
+	for (int32 i = 0; i < n; i++)
+	{
+		const TcStepView *step = &view->steps[i];
+
+		CHECK_FOR_INTERRUPTS();
+		columns.names[i] = tc_view_name(view, i);
+		columns.parents[i] = tc_view_is_instance(view, i) ? columns.parents[tc_view_node(view, i)]
+			: parents_of(view->template, i);
+		columns.states[i] = tc_step_state_name(step->state);
+		columns.attempts[i] = step->attempts;
+		columns.started[i] = step->last_attempted_at;
+		columns.finished[i] = step->finished_at;
+		columns.step_nos[i] = tc_view_step_no(view, i);
+		columns.progress[i] = progress_of(view, i);
+	}
+	return columns;
+}
+
 struct varlena *
 tc_document_steps(const TcTaskView *view)
 {
-	int32		nsteps = view->template->nsteps;
-	const char **names = palloc(sizeof(char *) * nsteps);
-	const struct varlena **parents = palloc(sizeof(struct varlena *) * nsteps);
-	const char **states = palloc(sizeof(char *) * nsteps);
-	int32	   *attempts = palloc(sizeof(int32) * nsteps);
-	TimestampTz *started = palloc(sizeof(TimestampTz) * nsteps);
-	TimestampTz *finished = palloc(sizeof(TimestampTz) * nsteps);
-	Datum		values[9];
+	StepColumns columns = step_columns(view);
+	Datum		values[11];
 
-	for (int32 node = 0; node < nsteps; node++)
-	{
-		const TcStepView *step = &view->steps[node];
-
-		CHECK_FOR_INTERRUPTS();
-		names[node] = view->template->steps[node].name;
-		parents[node] = parents_of(view->template, node);
-		states[node] = tc_step_state_name(step->state);
-		attempts[node] = step->attempts;
-		started[node] = step->last_attempted_at;
-		finished[node] = step->finished_at;
-	}
 	values[0] = Int64GetDatum(view->task.task_id);
 	values[1] = Int32GetDatum(tc_shard_key(view->task.task_id));
-	values[2] = tc_array_text(names, nsteps);
-	values[3] = tc_array_jsonb(parents, nsteps);
-	values[4] = tc_array_text(states, nsteps);
-	values[5] = tc_array_int32(attempts, nsteps);
-	values[6] = array_of_times(started, nsteps);
-	values[7] = array_of_times(finished, nsteps);
-	values[8] = array_of_children(view);
+	values[2] = tc_array_text(columns.names, view->nsteps);
+	values[3] = tc_array_jsonb(columns.parents, view->nsteps);
+	values[4] = tc_array_text(columns.states, view->nsteps);
+	values[5] = tc_array_int32(columns.attempts, view->nsteps);
+	values[6] = array_of_times(columns.started, view->nsteps);
+	values[7] = array_of_times(columns.finished, view->nsteps);
+	values[8] = tc_array_int32(columns.step_nos, view->nsteps);
+	values[9] = tc_array_jsonb(columns.progress, view->nsteps);
+	values[10] = array_of_children(view);
 	tc_session_pin_utc();
 	tc_plan_run(&plan_steps, values, NULL);
 	return tc_row_varlena(0, 1);
@@ -188,8 +229,11 @@ tc_document_steps(const TcTaskView *view)
 
 static TcPlan plan_step = {
 	.sql =
-	"SELECT to_jsonb(r) FROM ("
-	" SELECT $1 * 1000000 + s.step_no AS workflow_step_id, $1 AS task_id, s.name, $5::text AS state,"
+	"SELECT to_jsonb(r)"
+	" || coalesce((SELECT jsonb_build_object('inputs', x.inputs) FROM tasker.task_extra_steps x"
+	"  WHERE x.task_id = $1 AND x.step_no = $4 AND x.shard_key = $2 AND x.slot = " TC_SLOT_OF("$1", "$2") "), '{}')"
+	" FROM ("
+	" SELECT $1 * 1000000 + s.step_no AS workflow_step_id, $1 AS task_id, $13::text AS name, $5::text AS state,"
 	"  $11::jsonb AS depends_on, $6::int AS attempts, s.max_attempts,"
 	"  coalesce(a.results, m.results) AS results, coalesce(m.error, a.error) AS error, $7::timestamptz AS started_at,"
 	"  $8::timestamptz AS finished_at, $9::timestamptz AS next_retry_at,"
@@ -209,15 +253,16 @@ static TcPlan plan_step = {
 	"   FROM tasker.step_moves x"
 	"   WHERE x.task_id = $1 AND x.step_no = $4 AND x.shard_key = $2"
 	"    AND x.slot = " TC_SLOT_OF("$1", "$2") ") h) AS moves"
-	" FROM tasker.named_steps s"
+	" FROM (SELECT d.queue, d.priority, d.max_attempts, d.timeout_seconds, d.handler_class, d.handler_method,"
+	"  d.handler_resolver, d.handler_config, $4 AS step_no"
+	"  FROM tasker.named_steps d WHERE d.named_task_id = $3 AND d.step_no = $12) s"
 	" LEFT JOIN tasker.step_queue q ON q.task_id = $1 AND q.step_no = s.step_no AND q.shard_key = $2"
-	STEP_PAYLOADS
-	" WHERE s.named_task_id = $3 AND s.step_no = $4) r",
+	STEP_PAYLOADS ") r",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
-	.nargs = 11,
+	.nargs = 13,
 	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, JSONBOID},
+		TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, JSONBOID, INT4OID, TEXTOID},
 };
 
 static Datum
@@ -228,17 +273,18 @@ time_or_null(TimestampTz time, char *isnull)
 }
 
 struct varlena *
-tc_document_step(const TcTaskView *view, int32 node, TimestampTz next_retry_at)
+tc_document_step(const TcTaskView *view, int32 position, TimestampTz next_retry_at)
 {
-	const TcStepView *step = &view->steps[node];
-	Datum		values[11];
-	char		nulls[11];
+	const TcStepView *step = &view->steps[position];
+	int32		node = tc_view_node(view, position);
+	Datum		values[13];
+	char		nulls[13];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(view->task.task_id);
 	values[1] = Int32GetDatum(tc_shard_key(view->task.task_id));
 	values[2] = Int32GetDatum(view->task.named_task_id);
-	values[3] = Int32GetDatum(node + 1);
+	values[3] = Int32GetDatum(tc_view_step_no(view, position));
 	values[4] = CStringGetTextDatum(tc_step_state_name(step->state));
 	values[5] = Int32GetDatum(step->attempts);
 	values[6] = time_or_null(step->last_attempted_at, &nulls[6]);
@@ -246,6 +292,8 @@ tc_document_step(const TcTaskView *view, int32 node, TimestampTz next_retry_at)
 	values[8] = time_or_null(next_retry_at, &nulls[8]);
 	values[9] = Int32GetDatum(view->task.priority);
 	values[10] = PointerGetDatum(parents_of(view->template, node));
+	values[11] = Int32GetDatum(node + 1);
+	values[12] = CStringGetTextDatum(tc_view_name(view, position));
 	tc_session_pin_utc();
 	tc_plan_run(&plan_step, values, nulls);
 	return tc_row_varlena(0, 1);

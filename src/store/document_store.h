@@ -18,7 +18,7 @@ extern struct varlena *tc_document_task(int64 task_id);
 extern struct varlena *tc_document_steps(const TcTaskView *view);
 
 /* One step, with its attempts and moves; next_retry_at as in the readiness of the step. */
-extern struct varlena *tc_document_step(const TcTaskView *view, int32 node,
+extern struct varlena *tc_document_step(const TcTaskView *view, int32 position,
 										TimestampTz next_retry_at);
 
 /* Pairs of name and value, in one object; NULL values are written as null. */

@@ -39,6 +39,7 @@ static TcPlan plan_task = {
 static TcPlan plans_history[] = {
 	HISTORY_PLAN("UPDATE tasker.step_attempts SET " ERASE("results") ", " ERASE("error")),
 	HISTORY_PLAN("UPDATE tasker.step_moves SET " ERASE("results")),
+	HISTORY_PLAN("UPDATE tasker.task_extra_steps SET inputs = " ERASED),
 };
 
 static TcPlan plan_letters = {

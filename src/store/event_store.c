@@ -21,6 +21,7 @@
 
 #include "compat.h"
 #include "store/event_store.h"
+#include "store/instance_store.h"
 #include "store/access_store.h"
 #include "store/plans.h"
 #include "store/slot_store.h"
@@ -263,7 +264,7 @@ static TcPlan plan_rows = {
 	"SELECT e.source, e.kind, e.event_xact, e.event_seq, e.task_id, e.step_no, e.occurred_at,"
 	" CASE WHEN e.source = 6 THEN e.facts ELSE"
 	"  jsonb_build_object('namespace', n.name, 'task_name', d.name, 'task_version', d.version)"
-	"  || CASE WHEN e.step_no IS NULL THEN '{}' ELSE jsonb_build_object('step_name', s.name) END"
+	"  || CASE WHEN e.step_no IS NULL THEN '{}' ELSE jsonb_build_object('step_name', " TC_NAME_OF_STEP("d", "s", "e.step_no") ") END"
 	"  || e.facts END"
 	" FROM (SELECT * FROM ("
 	ROWS_OF("0", "tasks", "'created'", "NULL::int", "created_at",
@@ -299,7 +300,8 @@ static TcPlan plan_rows = {
 	" LEFT JOIN tasker.tasks t ON t.task_id = e.task_id AND t.shard_key = (e.task_id % $12)::int"
 	" LEFT JOIN tasker.named_tasks d ON d.named_task_id = t.named_task_id"
 	" LEFT JOIN tasker.task_namespaces n ON n.namespace_id = d.namespace_id"
-	" LEFT JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = e.step_no"
+	" LEFT JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id"
+	"  AND s.step_no = " TC_NAMED_STEP_NO("d", "e.step_no")
 	" ORDER BY e.event_xact, e.event_seq",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,

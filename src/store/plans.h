@@ -13,7 +13,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 
-#define TC_PLAN_MAX_ARGS 32
+#define TC_PLAN_MAX_ARGS 40
 #define TC_PLAN_MAX_COLUMNS 64
 
 /*

@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "store/plans.h"
+#include "store/instance_store.h"
 #include "store/report_store.h"
 
 /* A worker that claims or sends heartbeats is seen every ten seconds. */
@@ -39,21 +40,23 @@
 	"  coalesce(sum(b.n) FILTER (WHERE b.state = 'cancelled'), 0) AS cancelled," \
 	"  coalesce(sum(b.n) FILTER (WHERE b.state = 'resolved_manually'), 0) AS resolved," \
 	"  coalesce(sum(b.paused) FILTER (WHERE b.state IN ('pending', 'in_progress', 'error')), 0) AS paused," \
-	"  coalesce(sum(b.n * n.step_count), 0) AS steps," \
+	"  coalesce(sum(b.n * n.step_count), 0) + (SELECT count(*) FROM tasker.task_extra_steps) AS steps," \
 	"  coalesce(sum(b.n * n.step_count) FILTER (WHERE b.state = 'complete'), 0) AS steps_of_complete" \
 	" FROM by_template b JOIN tasker.named_tasks n ON n.named_task_id = b.named_task_id)," \
 	"looked_into AS MATERIALIZED (" \
-	" SELECT t.task_id, t.shard_key, t.slot, t.named_task_id, t.state, n.step_count," \
+	" SELECT t.task_id, t.shard_key, t.slot, t.named_task_id, t.state, n.step_count, n.map_steps, n.map_room," \
+	"  CASE WHEN n.map_steps IS NULL THEN 0 ELSE (SELECT count(*) FROM tasker.task_extra_steps x" \
+	"   WHERE x.task_id = t.task_id AND x.shard_key = t.shard_key AND x.slot = t.slot) END AS instances," \
 	"  t.state IN ('cancelled', 'resolved_manually') OR (t.state = 'error' AND n.on_failure = 'fail_fast') AS stopped" \
 	" FROM tasker.tasks t JOIN tasker.named_tasks n ON n.named_task_id = t.named_task_id" \
 	" WHERE t.state NOT IN ('pending', 'complete')" \
-	"  OR (t.state = 'complete' AND ((t.task_id, t.shard_key, t.slot) IN (" \
+	"  OR (t.state = 'complete' AND (n.map_steps IS NOT NULL OR (t.task_id, t.shard_key, t.slot) IN (" \
 	"    SELECT m.task_id, m.shard_key, m.slot FROM tasker.step_moves m" \
 	"    WHERE m.to_state IN ('cancelled', 'skipped', 'resolved_manually'))" \
 	"   OR t.named_task_id IN (" \
 	"    SELECT s.named_task_id FROM tasker.named_steps s WHERE s.on_failure <> 'fail'))))," \
 	"recorded AS MATERIALIZED (" \
-	" SELECT DISTINCT ON (l.task_id, r.step_no) l.task_id, l.shard_key, l.named_task_id, l.stopped, l.state AS task_state," \
+	" SELECT DISTINCT ON (l.task_id, r.step_no) l.task_id, l.shard_key, l.step_count, l.map_steps, l.map_room, l.named_task_id, l.stopped, l.state AS task_state," \
 	"  r.step_no, r.to_state, r.attempt" \
 	" FROM looked_into l CROSS JOIN LATERAL (" \
 	"  SELECT a.step_no, a.attempt_no, 0::bigint AS move_id, a.to_state, a.attempt" \
@@ -74,13 +77,14 @@
 	"  count(*) FILTER (WHERE r.stopped AND r.to_state IN" \
 	"   ('complete', 'error', 'cancelled', 'skipped', 'resolved_manually')) AS in_stopped" \
 	" FROM recorded r" \
-	" JOIN tasker.named_steps s ON s.named_task_id = r.named_task_id AND s.step_no = r.step_no)," \
+	" JOIN tasker.named_steps s ON s.named_task_id = r.named_task_id" \
+	"  AND s.step_no = " TC_NAMED_STEP_NO("r", "r.step_no") ")," \
 	"stopped AS (" \
-	" SELECT coalesce(sum(l.step_count) FILTER (WHERE l.stopped), 0) AS steps," \
+	" SELECT coalesce(sum(l.step_count + l.instances) FILTER (WHERE l.stopped), 0) AS steps," \
 	"  coalesce(sum(l.step_count) FILTER (WHERE l.state = 'complete'), 0) AS steps_of_looked_complete" \
 	" FROM looked_into l)," \
 	"live AS (" \
-	" SELECT count(*) FILTER (WHERE q.phase IN ('c', 't')) AS in_progress," \
+	" SELECT count(*) FILTER (WHERE q.phase IN ('c', 't', 'm')) AS in_progress," \
 	"  count(*) FILTER (WHERE q.waits_for_retry) AS retrying," \
 	"  count(*) FILTER (WHERE q.waits_for_retry AND q.visible_at > $1) AS in_backoff," \
 	"  count(*) FILTER (WHERE q.phase = 'r' AND q.lane_id > 0 AND q.visible_at <= $1" \
@@ -153,12 +157,13 @@
 
 /* Reads every attempt once. */
 #define SLOWEST_STEPS_SQL \
-	"SELECT a.task_id * 1000000 + a.step_no, a.task_id, s.name, n.name, ns.name, n.version," \
+	"SELECT a.task_id * 1000000 + a.step_no, a.task_id, " TC_NAME_OF_STEP("n", "s", "a.step_no") ", n.name, ns.name, n.version," \
 	" " SECONDS("a.finished_at - a.claimed_at") ", a.attempt, t.created_at, a.finished_at," \
 	" s.retryable, a.to_state, a.claimed_at" \
 	" FROM tasker.step_attempts a" \
 	" JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key AND t.slot = a.slot" TEMPLATES \
-	" JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = a.step_no" \
+	" JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id" \
+	"  AND s.step_no = " TC_NAMED_STEP_NO("n", "a.step_no") \
 	" WHERE a.outcome = 'completed' AND a.finished_at >= " SINCE_A_DAY_AGO OF_TEMPLATE \
 	" ORDER BY a.finished_at - a.claimed_at DESC, a.task_id, a.step_no LIMIT $3"
 
@@ -188,7 +193,8 @@
 	"  a.finished_at - a.claimed_at AS took, a.outcome <> 'completed' AS failed, a.finished_at" \
 	"  FROM tasker.step_attempts a" \
 	"  JOIN tasker.tasks t ON t.task_id = a.task_id AND t.shard_key = a.shard_key AND t.slot = a.slot" TEMPLATES \
-	"  JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id AND s.step_no = a.step_no" \
+	"  JOIN tasker.named_steps s ON s.named_task_id = t.named_task_id" \
+	"   AND s.step_no = " TC_NAMED_STEP_NO("n", "a.step_no") \
 	"  WHERE a.finished_at >= " SINCE_A_DAY_AGO OF_TEMPLATE ") e" \
 	" GROUP BY e.namespace_name, e.task_name, e.version, e.step_name HAVING count(*) >= $7" \
 	" ORDER BY avg(e.took) FILTER (WHERE NOT e.failed) DESC NULLS LAST, 1, 2, 3, 4 LIMIT $3"

@@ -226,7 +226,7 @@ tc_slot_drop_tasks(int32 shard, int64 *task_ids, int n, TimestampTz before)
 
 static TcPlan plans_move[] = {
 	MOVE_PLAN("tasks"), MOVE_PLAN("step_queue"), MOVE_PLAN("step_attempts"), MOVE_PLAN("step_moves"),
-	MOVE_PLAN("task_transitions"), MOVE_PLAN("task_pauses"), MOVE_PLAN("step_checkpoints"),
+	MOVE_PLAN("task_transitions"), MOVE_PLAN("task_pauses"), MOVE_PLAN("step_checkpoints"), MOVE_PLAN("task_extra_steps"),
 };
 
 void
@@ -271,7 +271,8 @@ tc_slot_is_unseen(int64 event_xact)
 
 #define MEMBERS(slot) \
 	"tasker.step_attempts_" slot ", tasker.step_moves_" slot ", tasker.task_transitions_" slot "," \
-	" tasker.task_pauses_" slot ", tasker.step_checkpoints_" slot ", tasker.domain_events_" slot
+	" tasker.task_pauses_" slot ", tasker.step_checkpoints_" slot ", tasker.domain_events_" slot "," \
+	" tasker.task_extra_steps_" slot
 
 #define LOCK_PLAN(slot) { \
 	.sql = "LOCK TABLE " MEMBERS(slot) " IN ACCESS EXCLUSIVE MODE", \

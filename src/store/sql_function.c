@@ -190,29 +190,30 @@ static TcPlan plan_arguments = {
 	"SELECT jsonb_build_object('task_id', $1, 'namespace', $2, 'name', $3, 'version', $4, 'correlation_id', $5,"
 	"  'context', $6),"
 	" jsonb_build_object('workflow_step_id', $7, 'name', $8, 'attempt', $9, 'max_attempts', $10,"
-	"  'dependency_results', $11, 'config', $12, 'checkpoint', $13)",
+	"  'dependency_results', $11, 'config', $12, 'checkpoint', $13, 'inputs', $14)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
-	.nargs = 13,
+	.nargs = 14,
 	.argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, JSONBOID, INT8OID, TEXTOID, INT4OID, INT4OID,
-		JSONBOID, JSONBOID, JSONBOID},
+		JSONBOID, JSONBOID, JSONBOID, JSONBOID},
 };
 
 void
 tc_sql_arguments(const TcSqlArguments *arguments, struct varlena **task, struct varlena **step)
 {
-	char		nulls[14] = "             ";
-	Datum		values[13] = {
+	char		nulls[15] = "              ";
+	Datum		values[14] = {
 		Int64GetDatum(arguments->task_id), CStringGetTextDatum(arguments->lane->namespace_name),
 		CStringGetTextDatum(arguments->lane->task_name), CStringGetTextDatum(arguments->lane->task_version),
 		arguments->correlation_id, PointerGetDatum(arguments->context),
 		Int64GetDatum(arguments->workflow_step_id), CStringGetTextDatum(arguments->step_name),
 		Int32GetDatum(arguments->attempt), Int32GetDatum(arguments->max_attempts),
 		PointerGetDatum(arguments->dependency_results), PointerGetDatum(arguments->config),
-		PointerGetDatum(arguments->checkpoint)
+		PointerGetDatum(arguments->checkpoint), PointerGetDatum(arguments->inputs)
 	};
 
 	nulls[12] = arguments->checkpoint == NULL ? 'n' : ' ';
+	nulls[13] = arguments->inputs == NULL ? 'n' : ' ';
 	tc_plan_run(&plan_arguments, values, nulls);
 	*task = tc_row_varlena(0, 1);
 	*step = tc_row_varlena(0, 2);

@@ -40,6 +40,7 @@ typedef struct TcSqlArguments
 	Datum		correlation_id;
 	const struct varlena *context;
 	const struct varlena *dependency_results;
+	const struct varlena *inputs;	/* may be NULL */
 	const struct varlena *config;
 	const struct varlena *checkpoint;	/* may be NULL */
 } TcSqlArguments;

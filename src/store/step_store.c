@@ -159,8 +159,8 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 static TcPlan plan_lock_claims = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'c'"));
 static TcPlan plan_lock_claim = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'"));
 static TcPlan plan_lock_claim_skip = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'") " SKIP LOCKED");
-static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'x', " TC_LIVE_PHASES));
-static TcPlan plan_lock_waiting = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'x'"));
+static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'm', 'x', " TC_LIVE_PHASES));
+static TcPlan plan_lock_waiting = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'm', 'x'"));
 
 static int
 lock_rows(TcPlan *plan, const TcStepKey *keys, int n, TcQueueRow **rows)
@@ -218,10 +218,12 @@ tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 	return lock_row(&plan_lock_claim_skip, key, row);
 }
 
+/* Not min(): the planner would read all that are left, each time. */
 static TcPlan plan_next_live = {
 	.sql =
-	"SELECT min(q.step_no) FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN (" TC_LIVE_PHASES ")",
+	"SELECT q.step_no FROM tasker.step_queue q"
+	" WHERE q.task_id = $1 AND q.shard_key = $2 AND q.step_no > $3 AND q.phase IN (" TC_LIVE_PHASES ")"
+	" ORDER BY q.step_no LIMIT 1",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,
@@ -257,8 +259,7 @@ tc_queue_lock_live(int64 task_id)
 		int32		next;
 
 		CHECK_FOR_INTERRUPTS();
-		tc_plan_run(&plan_next_live, values, NULL);
-		if (tc_row_isnull(0, 1))
+		if (tc_plan_run(&plan_next_live, values, NULL) == 0)
 			return nlocked;
 		next = tc_row_int32(0, 1);
 		values[2] = Int32GetDatum(next);
@@ -345,7 +346,7 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 	" claimed_at)" \
 	" SELECT i.task_id, i.step_no, $1, i.slot, i.lane_id, i.phase, false," \
 	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no," \
-	" CASE WHEN i.phase IN ('s', 't') THEN $12 END" \
+	" CASE WHEN i.phase IN ('s', 't', 'm') THEN $12 END" \
 	" FROM (SELECT " I(AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$6") "," AT("$7") "," \
 					   AT("$8") "," AT("$9") "," AT("$10") "," AT("$11") "," AT("$13") " FROM " POSITIONS("$2"), \
 					   "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13") ")" \
@@ -609,7 +610,7 @@ static TcPlan plan_settle_waiting = {
 	.sql =
 	"UPDATE tasker.step_queue q SET phase = i.phase, visible_at = i.visible_at,"
 	" remaining_parents = i.remaining, satisfied_parents = i.satisfied,"
-	" claimed_at = CASE WHEN i.phase IN ('s', 't') THEN $8 END"
+	" claimed_at = CASE WHEN i.phase IN ('s', 't') THEN $8 WHEN i.phase = 'm' THEN coalesce(q.claimed_at, $8) END"
 	" FROM unnest($2::bigint[], $3::int[], $4::\"char\"[], $5::timestamptz[], $6::int[], $7::int[])"
 	"  AS i(task_id, step_no, phase, visible_at, remaining, satisfied)"
 	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
@@ -652,6 +653,30 @@ tc_queue_settle_waiting(const TcQueueRow *rows, int n)
 		if (tc_plan_run(&plan_settle_waiting, values, NULL) != end - start)
 			elog(ERROR, "a locked queue row vanished");
 	}
+}
+
+static TcPlan plan_count_down_map = {
+	.sql =
+	"UPDATE tasker.step_queue q SET remaining_parents = q.remaining_parents - $4"
+	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3 AND q.phase = 'm'"
+	" RETURNING " QUEUE_COLUMNS,
+	.kind = TC_WRITE,
+	.expect = SPI_OK_UPDATE_RETURNING,
+	.nargs = 4,
+	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID},
+};
+
+void
+tc_queue_count_down_map(TcStepKey key, int32 counted, TcQueueRow *row)
+{
+	Datum		values[4] = {
+		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
+		Int32GetDatum(tc_shard_key(key.task_id)), Int32GetDatum(counted)
+	};
+
+	if (tc_plan_run(&plan_count_down_map, values, NULL) != 1)
+		elog(ERROR, "a map of task " INT64_FORMAT " has instances, but no queue row", key.task_id);
+	read_queue_row(0, row);
 }
 
 static TcPlan plan_clear = {

@@ -17,6 +17,8 @@
 #define TC_PHASE_SIGNAL 's'		/* waits for a signal, until visible_at */
 #define TC_PHASE_TASK 't'		/* runs as a task of its own, to begin at visible_at */
 #define TC_PHASE_PARKED 'p'		/* its flow key lets nothing start */
+#define TC_PHASE_MAP 'm'		/* a map whose instances run: remaining_parents of them are not satisfied,
+								 * satisfied_parents have entered the queue */
 #define TC_PHASE_ENDED 'x'		/* ended before its parents did: they must not wake it */
 
 typedef struct TcStepKey
@@ -26,7 +28,7 @@ typedef struct TcStepKey
 } TcStepKey;
 
 /* SQL for queue rows q: what the index of claims holds; the planner has to read it to use that. */
-#define TC_IN_CLAIM_INDEX "q.phase NOT IN ('w', 'x', 'p')"
+#define TC_IN_CLAIM_INDEX "q.phase NOT IN ('w', 'x', 'p', 'm')"
 
 /* Rows of steps that can still run: whoever changes the shape of their task locks them. */
 #define TC_LIVE_PHASES "'r', 'c', 's', 't', 'p'"
@@ -77,7 +79,7 @@ extern int	tc_step_key_compare(const void *a, const void *b);
  */
 extern int	tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows);
 
-/* The same for rows that wait for parents, or ended before them. */
+/* The same for rows that wait for parents, of maps whose instances run, and of steps that ended before their parents. */
 extern int	tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows);
 
 /* One claimed row, without waiting: false when it is gone or locked. */
@@ -134,6 +136,9 @@ typedef struct TcJoinCount
  */
 extern int	tc_queue_count_down(const TcJoinCount *joins, int n, TcQueueRow **rows);
 
+/* Counts satisfied instances off the row of their map, and returns it in its new form. */
+extern void tc_queue_count_down_map(TcStepKey key, int32 counted, TcQueueRow *row);
+
 /* Writes phase, time and counts of rows that waited; the caller has locked them. */
 extern void tc_queue_settle_waiting(const TcQueueRow *rows, int n);
 
@@ -167,7 +172,8 @@ extern void tc_queue_remove(const TcStepKey *keys, int n);
 	X(SIGNAL, "signal") \
 	X(TIMEOUT, "timeout") \
 	X(RUN_AT, "run_at") \
-	X(WORKFLOW, "workflow")
+	X(WORKFLOW, "workflow") \
+	X(MAP, "map")
 
 typedef enum TcMoveVerb
 {

@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 
+#include "domain/instances.h"
 #include "store/template_reader.h"
 
 static void add_reference(TcReader *reader, const TcPath *path, const TcKey *key, int32 position,
@@ -237,4 +238,5 @@ number_steps(TcTemplate *template, const int32 *order, TcEdge *edges, int32 nedg
 	}
 	template->steps = ordered;
 	tc_dag_build(&template->dag, template->nsteps, edges, nedges);
+	tc_template_find_maps(template);
 }

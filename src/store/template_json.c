@@ -33,9 +33,6 @@
 #define NOT_PUBLISHED "stored, but nothing is published for it by this version"
 #define NO_EFFECT "stored, but it has no effect"
 
-/* The first so many of the step types are there; the others are refused. */
-#define SUPPORTED_TYPES			(TC_TYPE_DECISION + 1)
-
 /* ---- vocabulary ---------------------------------------------------------- */
 
 static const char *const identity_strategies[] = {
@@ -80,6 +77,9 @@ static const char *const timeout_rules[] = {
 	NULL
 };
 
+/* Of the instances of a map; in the order of on_failure's words where that has them. */
+static const char *const instance_failure_rules[] = {"fail", "continue", NULL};
+
 /* in the order of the values they are read into; the first word is the default */
 static const char *const unmet_rules[] = {"skip", "fail", NULL};
 static const char *const task_failure_rules[] = {"continue", "fail_fast", NULL};
@@ -123,6 +123,15 @@ typedef enum StepField
 	STEP_RATE_KEY,
 	STEP_RATE_LIMIT,
 	STEP_RATE_PERIOD,
+	STEP_MAP_OVER,
+	STEP_MAP_PARALLELISM,
+	STEP_MAP_FAILURE,
+	STEP_BATCH_SIZE,
+	STEP_BATCH_PARALLELISM,
+	STEP_BATCH_CURSOR_FIELD,
+	STEP_BATCH_CHECKPOINT,
+	STEP_BATCH_WORKER,
+	STEP_BATCH_FAILURE,
 	STEP_FIELD_COUNT
 } StepField;
 
@@ -131,6 +140,8 @@ static const char retry_block[] = "retry";
 static const char signal_block[] = "wait_for_signal";
 static const char concurrency_block[] = "concurrency";
 static const char rate_block[] = "rate_limit";
+static const char map_block[] = "map";
+static const char batch_block[] = "batch_config";
 
 static const TcFieldName step_fields[] = {
 	[STEP_NAME] = {NULL, "name"},
@@ -167,6 +178,15 @@ static const TcFieldName step_fields[] = {
 	[STEP_RATE_KEY] = {rate_block, "key"},
 	[STEP_RATE_LIMIT] = {rate_block, "limit"},
 	[STEP_RATE_PERIOD] = {rate_block, "period_seconds"},
+	[STEP_MAP_OVER] = {map_block, "over"},
+	[STEP_MAP_PARALLELISM] = {map_block, "parallelism"},
+	[STEP_MAP_FAILURE] = {map_block, "failure_strategy"},
+	[STEP_BATCH_SIZE] = {batch_block, "batch_size"},
+	[STEP_BATCH_PARALLELISM] = {batch_block, "parallelism"},
+	[STEP_BATCH_CURSOR_FIELD] = {batch_block, "cursor_field"},
+	[STEP_BATCH_CHECKPOINT] = {batch_block, "checkpoint_interval"},
+	[STEP_BATCH_WORKER] = {batch_block, "worker_template"},
+	[STEP_BATCH_FAILURE] = {batch_block, "failure_strategy"},
 };
 
 static const TcKey handler_keys[] = {
@@ -223,11 +243,35 @@ static const TcKey rate_keys[] = {
 	{.name = NULL}
 };
 
+static const TcKey map_keys[] = {
+	{.name = "over", .field = STEP_MAP_OVER, .read = tc_read_json},
+	{.name = "parallelism", .field = STEP_MAP_PARALLELISM, .read = tc_read_integer,
+	.min = 1, .max = TC_MAX_MAP_WIDTH},
+	{.name = "failure_strategy", .field = STEP_MAP_FAILURE, .read = tc_read_word,
+	.words = instance_failure_rules},
+	{.name = NULL}
+};
+
+static const TcKey batch_keys[] = {
+	{.name = "batch_size", .field = STEP_BATCH_SIZE, .read = tc_read_integer,
+	.min = 1, .max = PG_INT32_MAX},
+	{.name = "parallelism", .field = STEP_BATCH_PARALLELISM, .read = tc_read_integer,
+	.min = 1, .max = TC_MAX_MAP_WIDTH},
+	{.name = "cursor_field", .field = STEP_BATCH_CURSOR_FIELD, .read = tc_read_text, .min = 1},
+	{.name = "checkpoint_interval", .field = STEP_BATCH_CHECKPOINT, .read = tc_read_integer,
+	.min = 1, .max = PG_INT32_MAX},
+	{.name = "worker_template", .field = STEP_BATCH_WORKER, .read = tc_read_name,
+	.max = TC_NAME_MAX_CHARS},
+	{.name = "failure_strategy", .field = STEP_BATCH_FAILURE, .read = tc_read_word,
+	.words = instance_failure_rules},
+	{.name = NULL}
+};
+
 static const TcKey step_keys[] = {
 	{.name = "name", .field = STEP_NAME, .read = tc_read_name, .max = TC_NAME_MAX_CHARS},
 	{.name = "description", .field = STEP_DESCRIPTION, .read = tc_read_text},
 	{.name = "type", .field = STEP_TYPE, .read = tc_read_word,
-	.words = step_types, .supported = SUPPORTED_TYPES},
+	.words = step_types},
 	{.name = "depends_on", .field = STEP_DEPENDS_ON, .read = tc_read_references,
 	.accumulates = true},
 	{.name = handler_block, .nested = handler_keys},
@@ -251,9 +295,11 @@ static const TcKey step_keys[] = {
 	{.name = "workflow", .field = STEP_WORKFLOW, .read = tc_read_json},
 	{.name = concurrency_block, .nested = concurrency_keys},
 	{.name = rate_block, .nested = rate_keys},
+	{.name = map_block, .nested = map_keys},
+	{.name = batch_block, .nested = batch_keys},
 
 	{.name = "step_type", .field = STEP_TYPE, .read = tc_read_word,
-	.words = step_types, .supported = SUPPORTED_TYPES},
+	.words = step_types},
 	{.name = "dependencies", .field = STEP_DEPENDS_ON, .read = tc_read_references,
 	.accumulates = true},
 	{.name = "depends_on_step", .field = STEP_DEPENDS_ON, .read = tc_read_reference,
@@ -266,9 +312,7 @@ static const TcKey step_keys[] = {
 	{.name = "default_retry_limit", .field = STEP_MAX_ATTEMPTS, .read = tc_read_attempts,
 	.min = 1, .max = TC_MAX_MAX_ATTEMPTS, .numeric_text = true},
 
-	{.name = "batch_config", .read = tc_read_unsupported},
 	{.name = "lifecycle", .read = tc_read_unsupported},
-	{.name = "map", .read = tc_read_unsupported},
 
 	{.name = "composition", .read = tc_read_kept},
 	{.name = "custom_events", .read = tc_read_kept},
@@ -445,7 +489,15 @@ static List *names_of_parents(const TcValue *values);
 static TcFlowLimits read_flow(TcReader *reader, const TcPath *path, JsonbContainer *object, List *parents,
 							  const TcValue *values);
 static void share_limits(TcReader *reader, const TcFlowLimits *shared, TcTemplate *template);
+static void check_map(TcReader *reader, const TcPath *path, JsonbContainer *object,
+					  const TcStep *step, const TcValue *values);
+static void check_batchable(TcReader *reader, const TcPath *path, JsonbContainer *object,
+							const TcStep *step);
 static void check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *template);
+static void fill_map(TcStep *step, const TcValue *values);
+static void link_batches(TcReader *reader, const TcPath *steps_path, TcTemplate *template,
+						 List *const *references);
+static const struct varlena *batch_config(const TcValue *values);
 static void check_sql(TcReader *reader, const TcPath *path, const TcValue *values);
 static void fill_backoff(TcReader *reader, const TcPath *path, TcValue *values,
 						 TcBackoffPolicy *backoff);
@@ -586,6 +638,7 @@ read_steps(TcReader *reader, const TcValue *steps, TcTemplate *template)
 	}
 	pushJsonbValue(&reader->output, WJB_END_ARRAY, NULL);
 	check_whole(reader, &path, template);
+	link_batches(reader, &path, template, references);
 	tc_template_link(reader, &path, template, references);
 }
 
@@ -615,6 +668,8 @@ read_step(TcReader *reader, const TcPath *path, const JsonbValue *json, TcStep *
 	check_signal(reader, path, object, values);
 	check_workflow(reader, path, values);
 	check_decision(reader, path, step, values);
+	check_map(reader, path, object, step, values);
+	check_batchable(reader, path, object, step);
 	check_sql(reader, path, values);
 	tc_write_fields(reader, step_fields, values, STEP_FIELD_COUNT);
 	pushJsonbValue(&reader->output, WJB_END_OBJECT, NULL);
@@ -632,6 +687,22 @@ enter_step_name(TcReader *reader, const TcPath *path, const char *name)
 				 tc_quote_name(name), path->parent->key, entry->node);
 	else
 		entry->node = reader->node;
+}
+
+/* What a batch worker's instances do, its batchable step says: known when the steps are linked. */
+static void
+fill_map(TcStep *step, const TcValue *values)
+{
+	bool		batches = step->type == TC_TYPE_BATCHABLE;
+	const TcValue *failure = &values[batches ? STEP_BATCH_FAILURE : STEP_MAP_FAILURE];
+	bool		otherwise = !batches && step->on_failure == TC_ON_FAILURE_CONTINUE;
+
+	step->map_over = json_document(&values[STEP_MAP_OVER]);
+	step->batch_config = batches ? batch_config(values) : NULL;
+	step->parallelism = tc_value_integer(&values[batches ? STEP_BATCH_PARALLELISM : STEP_MAP_PARALLELISM], 0);
+	step->instance_failure = tc_value_integer(failure, otherwise) == 1 ? TC_ON_FAILURE_CONTINUE
+		: TC_ON_FAILURE_FAIL;
+	step->batchable = -1;
 }
 
 static void
@@ -666,6 +737,7 @@ fill_step(TcStep *step, const TcValue *values)
 	step->signal_timeout = tc_value_number(&values[STEP_SIGNAL_TIMEOUT], -1);
 	step->on_timeout = tc_value_integer(&values[STEP_SIGNAL_ON_TIMEOUT], TC_ON_TIMEOUT_FAIL);
 	step->workflow = json_document(&values[STEP_WORKFLOW]);
+	fill_map(step, values);
 }
 
 /* What a step does about its parents means nothing where there are none. */
@@ -891,6 +963,179 @@ check_whole(TcReader *reader, const TcPath *steps_path, const TcTemplate *templa
 			fault_at(reader, &path, "run_at", "is not supported in a template with on_failure \"fail_fast\": a value that is no time fails the step");
 		if (step->signal_timeout >= 0 && step->on_timeout == TC_ON_TIMEOUT_FAIL)
 			fault_at(reader, &path, signal_block, "on_timeout \"fail\" is not supported in a template with on_failure \"fail_fast\"");
+	}
+}
+
+/* ---- maps and batches ---------------------------------------------------- */
+
+static bool
+has_block(JsonbContainer *object, const char *block)
+{
+	JsonbValue	value;
+
+	return tc_json_member(object, block, strlen(block), &value) && value.type != jbvNull;
+}
+
+static List *
+names_of(const List *references)
+{
+	List	   *names = NIL;
+	ListCell   *cell;
+
+	foreach(cell, references)
+		names = lappend(names, unconstify(char *, ((TcReference *) lfirst(cell))->target->name));
+	return names;
+}
+
+/* Rules that let a step run before its parents ended, or more than once, would take the array away under its instances. */
+static void
+check_instances(TcReader *reader, const TcPath *path, const TcStep *step)
+{
+	if (step->trigger_rule == TC_TRIGGER_ONE_SATISFIED || step->trigger_rule == TC_TRIGGER_ALL_DONE)
+		fault_at(reader, path, "trigger_rule", "must be \"all_satisfied\" or \"none_failed\" for a step with instances");
+	if (step->on_failure == TC_ON_FAILURE_SKIP)
+		fault_at(reader, path, "on_failure", "must not be \"skip\" for a step with instances: \"continue\" puts null in the place of one that failed");
+	if (step->signal_name != NULL)
+		fault_at(reader, path, signal_block, "a step with instances is run by workers; let it follow the wait");
+}
+
+static void
+check_map(TcReader *reader, const TcPath *path, JsonbContainer *object, const TcStep *step,
+		  const TcValue *values)
+{
+	TcPath		map = {.parent = path, .key = map_block};
+	TcPath		over = {.parent = &map, .key = "over"};
+
+	if (has_block(object, map_block))
+	{
+		if (step->type != TC_TYPE_STANDARD && step->type != TC_TYPE_DEFERRED_CONVERGENCE)
+			tc_fault(reader, &map, "goes with no type \"%s\"", tc_step_type_name(step->type));
+		if (values[STEP_MAP_OVER].key == NULL)
+			tc_fault(reader, &over, "missing");
+		else
+			tc_path_check(&values[STEP_MAP_OVER].json, tc_path_text(&over),
+						  names_of(values[STEP_DEPENDS_ON].references), &reader->faults);
+	}
+	if (tc_step_is_map(step))
+		check_instances(reader, path, step);
+	if (step->workflow != NULL && (tc_step_is_map(step) || step->type == TC_TYPE_BATCHABLE))
+		fault_at(reader, path, "workflow", "a step with instances, or that names batches, is run by workers");
+}
+
+static void
+check_batchable(TcReader *reader, const TcPath *path, JsonbContainer *object, const TcStep *step)
+{
+	if (step->type != TC_TYPE_BATCHABLE)
+	{
+		if (has_block(object, batch_block))
+			fault_at(reader, path, batch_block, "is for steps of type \"batchable\"");
+		return;
+	}
+	if (step->on_failure == TC_ON_FAILURE_CONTINUE)
+		fault_at(reader, path, "on_failure", "must not be \"continue\" for a batchable step: without its result there are no batches");
+	if (step->signal_name != NULL)
+		fault_at(reader, path, signal_block, "a worker says which batches there are; let one follow the wait");
+}
+
+/* What a batchable step and the workers of its batches know of each other. */
+static const struct varlena *
+batch_config(const TcValue *values)
+{
+	static const StepField fields[] = {
+		STEP_BATCH_SIZE, STEP_BATCH_PARALLELISM, STEP_BATCH_CURSOR_FIELD, STEP_BATCH_CHECKPOINT,
+		STEP_BATCH_WORKER, STEP_BATCH_FAILURE
+	};
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < lengthof(fields); i++)
+	{
+		JsonbValue	key = {.type = jbvString};
+		JsonbValue	value = values[fields[i]].json;
+
+		if (values[fields[i]].key == NULL)
+			continue;
+		key.val.string.val = unconstify(char *, step_fields[fields[i]].key);
+		key.val.string.len = strlen(step_fields[fields[i]].key);
+		pushJsonbValue(&state, WJB_KEY, &key);
+		pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	return (struct varlena *) JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* The batchable steps that a step depends on: the last of them, and how many. */
+static int
+count_batchables(const TcTemplate *template, const List *references, int32 *batchable)
+{
+	ListCell   *cell;
+	int			n = 0;
+
+	foreach(cell, references)
+	{
+		int32		node = ((TcReference *) lfirst(cell))->target->node;
+
+		if (node < 0 || template->steps[node].type != TC_TYPE_BATCHABLE)
+			continue;
+		*batchable = node;
+		n++;
+	}
+	return n;
+}
+
+static bool
+in_config(const TcStep *batchable, const char *key, JsonbValue *value)
+{
+	Jsonb	   *config = (Jsonb *) batchable->batch_config;
+
+	return tc_json_member(&config->root, key, strlen(key), value);
+}
+
+/* How the instances of a batch worker are run, the batch_config of its batchable step says. */
+static void
+link_worker(TcReader *reader, const TcPath *batchable_path, const TcStep *batchable, TcStep *worker)
+{
+	TcPath		block = {.parent = batchable_path, .key = batch_block};
+	TcPath		here = {.parent = &block, .key = "worker_template"};
+	JsonbValue	value;
+
+	worker->parallelism = batchable->parallelism;
+	if (in_config(batchable, "failure_strategy", &value))
+		worker->instance_failure = batchable->instance_failure;
+	if (worker->name != NULL && in_config(batchable, "worker_template", &value) &&
+		value.type == jbvString && !tc_json_is_string(&value, worker->name))
+		tc_fault(reader, &here, "must be the batch worker that depends on the step, %s",
+				 tc_quote_name(worker->name));
+}
+
+/* Each batchable step has one batch worker, and each batch worker one batchable step. */
+static void
+link_batches(TcReader *reader, const TcPath *steps_path, TcTemplate *template,
+			 List *const *references)
+{
+	int32	   *workers = palloc0(sizeof(int32) * template->nsteps);
+
+	for (int32 i = 0; i < template->nsteps; i++)
+	{
+		TcPath		path = {.parent = steps_path, .index = i};
+		int32		batchable;
+
+		if (template->steps[i].type != TC_TYPE_BATCH_WORKER)
+			continue;
+		if (count_batchables(template, references[i], &batchable) != 1)
+		{
+			fault_at(reader, &path, "depends_on", "a batch worker depends on one batchable step");
+			continue;
+		}
+		workers[batchable]++;
+		path.index = batchable;
+		link_worker(reader, &path, &template->steps[batchable], &template->steps[i]);
+	}
+	for (int32 i = 0; i < template->nsteps; i++)
+	{
+		TcPath		path = {.parent = steps_path, .index = i};
+
+		if (template->steps[i].type == TC_TYPE_BATCHABLE && workers[i] != 1)
+			fault_at(reader, &path, "type", "a batchable step needs one step of type \"batch_worker\" that depends on it");
 	}
 }
 

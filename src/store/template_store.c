@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "domain/instances.h"
 #include "errors.h"
 #include "guc.h"
 #include "store/plans.h"
@@ -106,7 +107,7 @@ static TcPlan plan_steps = {
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms, jitter,"
 	" coalesce(timeout_seconds, 0), on_failure, result_schema, step_type, trigger_rule,"
 	" condition, unmet_fails, delay_seconds, signal_name, coalesce(signal_timeout_seconds, -1), signal_on_timeout,"
-	" run_at, workflow, flow_limits"
+	" run_at, workflow, flow_limits, map_over, batch_config, parallelism, instance_failure"
 	" FROM tasker.named_steps WHERE named_task_id = $1 ORDER BY step_no",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_SELECT,
@@ -193,17 +194,17 @@ static TcPlan plan_insert_namespace = {
 static TcPlan plan_insert_header = {
 	.sql =
 	"INSERT INTO tasker.named_tasks (namespace_id, name, version, identity_strategy, step_count,"
-	" definition, definition_hash, created_at, created_by, on_failure, input_schema, created_as)"
+	" definition, definition_hash, created_at, created_by, on_failure, input_schema, created_as, map_steps, map_room)"
 	" SELECT namespace_id, $2, $3, $4, $5, $6, $7, $8, $9,"
-	" CASE WHEN $10 THEN 'fail_fast' ELSE 'continue' END, $11, $12"
+	" CASE WHEN $10 THEN 'fail_fast' ELSE 'continue' END, $11, $12, nullif($13, '{}'), $14"
 	" FROM tasker.task_namespaces WHERE name = $1"
 	" ON CONFLICT (namespace_id, name, version) DO NOTHING"
 	" RETURNING named_task_id",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT_RETURNING,
-	.nargs = 12,
+	.nargs = 14,
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, JSONBOID, BYTEAOID,
-	TIMESTAMPTZOID, TEXTOID, BOOLOID, JSONBOID, TEXTOID},
+	TIMESTAMPTZOID, TEXTOID, BOOLOID, JSONBOID, TEXTOID, INT4ARRAYOID, INT4OID},
 };
 
 static TcPlan plan_insert_steps = {
@@ -212,30 +213,32 @@ static TcPlan plan_insert_steps = {
 	" handler_class, handler_method, handler_resolver, handler_config, retryable, max_attempts,"
 	" backoff, backoff_base_ms, max_backoff_ms, jitter, timeout_seconds, on_failure, min_depth, result_schema,"
 	" step_type, trigger_rule, condition, unmet_fails, delay_seconds, signal_name, signal_timeout_seconds,"
-	" signal_on_timeout, run_at, workflow, flow_limits)"
+	" signal_on_timeout, run_at, workflow, flow_limits, map_over, batch_config, parallelism, instance_failure)"
 	" SELECT $1, s.step_no, s.name, s.queue, s.priority,"
 	" s.handler_class, s.handler_method, s.handler_resolver, s.handler_config, s.retryable,"
 	" s.max_attempts, s.backoff, s.backoff_base_ms, s.max_backoff_ms, s.jitter,"
 	" nullif(s.timeout_seconds, 0), s.on_failure, s.min_depth, s.result_schema, s.step_type, s.trigger_rule,"
 	" s.condition, s.unmet_fails, s.delay_seconds, s.signal_name, nullif(s.signal_timeout, -1), s.signal_on_timeout,"
-	" s.run_at, s.workflow, s.flow_limits"
+	" s.run_at, s.workflow, s.flow_limits, s.map_over, s.batch_config, s.parallelism, s.instance_failure"
 	" FROM unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[],"
 	" $8::jsonb[], $9::boolean[], $10::int[], $11::text[], $12::bigint[], $13::bigint[],"
 	" $14::float8[], $15::int[], $16::text[], $17::int[], $18::jsonb[], $19::text[], $20::text[],"
-	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[], $27::jsonb[], $28::jsonb[], $29::jsonb[]) WITH ORDINALITY"
+	" $21::jsonb[], $22::boolean[], $23::float8[], $24::text[], $25::float8[], $26::text[],"
+	" $27::jsonb[], $28::jsonb[], $29::jsonb[], $30::jsonb[], $31::jsonb[], $32::int[], $33::text[]) WITH ORDINALITY"
 	" AS s(name, queue, priority, handler_class, handler_method, handler_resolver,"
 	" handler_config, retryable, max_attempts, backoff, backoff_base_ms, max_backoff_ms,"
 	" jitter, timeout_seconds, on_failure, min_depth, result_schema, step_type, trigger_rule,"
-	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout, run_at, workflow,"
-	" flow_limits, step_no)",
+	" condition, unmet_fails, delay_seconds, signal_name, signal_timeout, signal_on_timeout,"
+	" run_at, workflow, flow_limits, map_over, batch_config, parallelism, instance_failure, step_no)",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_INSERT,
-	.nargs = 29,
+	.nargs = 33,
 	.argtypes = {INT4OID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
 	INT8ARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, JSONBARRAYOID,
 	TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,
-	FLOAT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID},
+	FLOAT8ARRAYOID, TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
+	INT4ARRAYOID, TEXTARRAYOID},
 };
 
 static TcPlan plan_insert_edges = {
@@ -454,6 +457,13 @@ load_step(TcStep *step, uint64 row)
 	step->run_at = row_varlena_here(row, 26);
 	step->workflow = row_varlena_here(row, 27);
 	step->flow = tc_flow_from_json(tc_row_varlena(row, 28));
+	step->map_over = row_varlena_here(row, 29);
+	step->batch_config = row_varlena_here(row, 30);
+	step->parallelism = tc_row_int32(row, 31);
+	if (!tc_failure_rule_parse(tc_row_text(row, 32), &step->instance_failure))
+		tc_raise_corrupt_state("tasker.named_steps", step->named_step_id,
+							   "The failure rule of instances is unknown.");
+	step->batchable = -1;
 }
 
 static void
@@ -472,6 +482,7 @@ load_edges(TcTemplate *template)
 								   "A row of tasker.named_step_edges points to no step.");
 	}
 	tc_dag_build(&template->dag, template->nsteps, edges, nedges);
+	tc_template_find_maps(template);
 	pfree(edges);
 }
 
@@ -630,6 +641,17 @@ find_same(const TcTemplate *template, const struct varlena *hash,
 	return true;
 }
 
+/* The numbers of the maps, in order. */
+static Datum
+map_steps(const TcTemplate *template)
+{
+	int32	   *step_nos = palloc(sizeof(int32) * Max(template->nmaps, 1));
+
+	for (int32 map = 0; map < template->nmaps; map++)
+		step_nos[map] = template->map_nodes[map] + 1;
+	return tc_array_int32(step_nos, template->nmaps);
+}
+
 /* Returns 0 when the version is there already. */
 static int32
 insert_header(const TcTemplate *template, const struct varlena *definition,
@@ -648,14 +670,16 @@ insert_header(const TcTemplate *template, const struct varlena *definition,
 		BoolGetDatum(template->fail_fast),
 		PointerGetDatum(template->input_schema),
 		(Datum) 0,
+		map_steps(template),
+		Int32GetDatum(template->map_room),
 	};
 	char		nulls[lengthof(values)];
 	Datum		namespace_values[] = {values[0], values[7]};
 
 	memset(nulls, ' ', sizeof(nulls));
 	if (template->input_schema == NULL)
-		nulls[lengthof(values) - 2] = 'n';
-	values[lengthof(values) - 1] = tc_text_or_null(tc_session_acting_role(), &nulls[lengthof(values) - 1]);
+		nulls[10] = 'n';
+	values[11] = tc_text_or_null(tc_session_acting_role(), &nulls[11]);
 	tc_plan_run(&plan_insert_namespace, namespace_values, NULL);
 	return tc_plan_run(&plan_insert_header, values, nulls) == 0 ? 0 : tc_row_int32(0, 1);
 }
@@ -703,6 +727,10 @@ DEFINE_STEP_COLUMN(workflows, const struct varlena *, step->workflow, tc_array_j
 DEFINE_STEP_COLUMN(signal_timeouts, double, step->signal_timeout, tc_array_float8)
 DEFINE_STEP_COLUMN(timeout_rules, const char *, tc_timeout_rule_name(step->on_timeout), tc_array_text)
 DEFINE_STEP_COLUMN(flow_limits, const struct varlena *, tc_flow_to_json(&step->flow), tc_array_jsonb)
+DEFINE_STEP_COLUMN(map_overs, const struct varlena *, step->map_over, tc_array_jsonb)
+DEFINE_STEP_COLUMN(batch_configs, const struct varlena *, step->batch_config, tc_array_jsonb)
+DEFINE_STEP_COLUMN(parallelisms, int32, step->parallelism, tc_array_int32)
+DEFINE_STEP_COLUMN(instance_failures, const char *, tc_failure_rule_name(step->instance_failure), tc_array_text)
 DEFINE_STEP_COLUMN(result_schemas, const struct varlena *, step->result_schema, tc_array_jsonb)
 
 static Datum
@@ -747,6 +775,10 @@ insert_steps(const TcTemplate *template, int32 named_task_id)
 		run_ats(template),
 		workflows(template),
 		flow_limits(template),
+		map_overs(template),
+		batch_configs(template),
+		parallelisms(template),
+		instance_failures(template),
 	};
 
 	tc_plan_run(&plan_insert_steps, values, NULL);

@@ -11,6 +11,7 @@
 #include "domain/states.h"
 #include "domain/step_status.h"
 #include "schema/decision.h"
+#include "store/instance_store.h"
 #include "store/pause_store.h"
 #include "store/plans.h"
 #include "store/slot_store.h"
@@ -57,15 +58,15 @@ read_queue(TcTaskView *view, StepRange range)
 	view->live_rows = (int32) count;
 	for (uint64 i = 0; i < count; i++)
 	{
-		int32		step_no = tc_row_int32(i, 1);
+		int32		position = tc_view_position(view, tc_row_int32(i, 1));
 		TcStepView *step;
 
-		if (step_no < 1 || step_no > view->template->nsteps)
+		if (position < 0)
 		{
 			view->foreign_rows++;
 			continue;
 		}
-		step = &view->steps[step_no - 1];
+		step = &view->steps[position];
 		step->live = true;
 		step->lane_id = tc_row_int32(i, 2);
 		step->paused = step->lane_id < 0;
@@ -163,23 +164,24 @@ read_history(TcTaskView *view, StepRange range)
 	count = tc_plan_run(&plans_history[view->task.slot], values, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
-		int32		step_no = tc_row_int32(i, 1);
+		int32		position = tc_view_position(view, tc_row_int32(i, 1));
 
 		CHECK_FOR_INTERRUPTS();
-		if (step_no >= 1 && step_no <= view->template->nsteps)
-			read_event(i, &view->steps[step_no - 1]);
+		if (position >= 0)
+			read_event(i, &view->steps[position]);
 	}
 }
 
 static void
 derive_states(TcTaskView *view)
 {
-	for (int32 node = 0; node < view->template->nsteps; node++)
+	for (int32 i = 0; i < view->nsteps; i++)
 	{
-		TcStepView *step = &view->steps[node];
+		TcStepView *step = &view->steps[i];
 		TcStepFacts facts = {
 			.live = step->live && step->phase != TC_PHASE_ENDED,
-			.claimed = step->live && (step->phase == TC_PHASE_CLAIMED || step->phase == TC_PHASE_TASK),
+			.claimed = step->live && (step->phase == TC_PHASE_CLAIMED || step->phase == TC_PHASE_TASK ||
+									  step->phase == TC_PHASE_MAP),
 			.waits_for_retry = step->waits_for_retry,
 			.recorded = step->recorded,
 			.last_recorded = step->last_recorded,
@@ -250,6 +252,27 @@ read_decisions(TcTaskView *view)
 	}
 }
 
+/* How many instances there are says where each of them is in the view. */
+static void
+read_maps(TcTaskView *view)
+{
+	int32	   *counts;
+
+	view->nsteps = view->template->nsteps;
+	if (view->template->nmaps == 0)
+		return;
+	counts = palloc(sizeof(int32) * view->template->nmaps);
+	view->maps = palloc(sizeof(TcMapView) * view->template->nmaps);
+	tc_instances_count(view->task.task_id, view->template, counts);
+	for (int32 map = 0; map < view->template->nmaps; map++)
+	{
+		view->maps[map].first = tc_map_first(view->template, view->template->map_nodes[map]);
+		view->maps[map].count = counts[map];
+		view->maps[map].position = view->nsteps;
+		view->nsteps += counts[map];
+	}
+}
+
 static bool
 load(int64 task_id, StepRange range, TcTaskView *view)
 {
@@ -258,12 +281,14 @@ load(int64 task_id, StepRange range, TcTaskView *view)
 		return false;
 	view->template = tc_template_get(view->task.named_task_id);
 	view->held_above = tc_is_paused(view->template->namespace_name, view->template->name);
-	view->steps = palloc0(sizeof(TcStepView) * view->template->nsteps);
-	for (int32 node = 0; node < view->template->nsteps; node++)
+	read_maps(view);
+	view->steps = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(TcStepView) * view->nsteps,
+											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int32 i = 0; i < view->nsteps; i++)
 	{
-		TcStepView *step = &view->steps[node];
+		TcStepView *step = &view->steps[i];
 
-		step->max_attempts = view->template->steps[node].max_attempts;
+		step->max_attempts = view->template->steps[tc_view_node(view, i)].max_attempts;
 		step->visible_at = step->claimed_at = TC_NO_TIME;
 		step->last_failure_at = step->last_attempted_at = step->finished_at = TC_NO_TIME;
 		step->backoff_request_seconds = -1;
@@ -291,12 +316,93 @@ tc_view_load_step(TcStepKey key, TcTaskView *view)
 	return load(key.task_id, one, view);
 }
 
-bool
-tc_view_blocks(const TcTaskView *view, int32 node)
+/* ---- steps and instances ------------------------------------------------- */
+
+int32
+tc_view_position(const TcTaskView *view, int32 step_no)
 {
-	return view->steps[node].state == TC_STEP_ERROR &&
-		view->template->steps[node].on_failure == TC_ON_FAILURE_FAIL;
+	const TcMapView *map;
+	int32		node = tc_node_of(view->template, step_no);
+	int32		index;
+
+	if (node < 0 || !tc_is_instance(view->template, step_no))
+		return node;
+	map = tc_view_map(view, node);
+	index = tc_instance_index(view->template, step_no);
+	return index < map->count ? map->position + index : -1;
 }
+
+/* The map that has the instance at a position; they stand in ascending order. */
+static int32
+map_at(const TcTaskView *view, int32 position)
+{
+	int32		map = view->template->nmaps - 1;
+
+	while (view->maps[map].position > position)
+		map--;
+	return map;
+}
+
+int32
+tc_view_step_no(const TcTaskView *view, int32 position)
+{
+	const TcMapView *map;
+
+	if (!tc_view_is_instance(view, position))
+		return position + 1;
+	map = &view->maps[map_at(view, position)];
+	return map->first + position - map->position;
+}
+
+int32
+tc_view_node(const TcTaskView *view, int32 position)
+{
+	return tc_view_is_instance(view, position) ? view->template->map_nodes[map_at(view, position)] : position;
+}
+
+const char *
+tc_view_name(const TcTaskView *view, int32 position)
+{
+	if (!tc_view_is_instance(view, position))
+		return view->template->steps[position].name;
+	return tc_step_display_name(view->template, tc_view_step_no(view, position), palloc(TC_STEP_NAME_BYTES));
+}
+
+const TcMapView *
+tc_view_map(const TcTaskView *view, int32 node)
+{
+	if (!tc_step_is_map(&view->template->steps[node]))
+		return NULL;
+	return &view->maps[(tc_map_first(view->template, node) - view->template->nsteps - 1) / view->template->map_room];
+}
+
+TcMapProgress
+tc_view_map_progress(const TcTaskView *view, const TcMapView *map)
+{
+	TcMapProgress progress = {.total = map->count};
+
+	for (int32 i = map->position; i < map->position + map->count; i++)
+	{
+		TcStepState state = view->steps[i].state;
+
+		progress.completed += tc_step_state_satisfies(state) ? 1 : 0;
+		progress.failed += state == TC_STEP_ERROR ? 1 : 0;
+		progress.blocking += tc_view_blocks(view, i) ? 1 : 0;
+		progress.waited_for += !tc_step_state_is_ended(state) ? 1 : 0;
+	}
+	progress.waited_for += progress.blocking;
+	return progress;
+}
+
+bool
+tc_view_blocks(const TcTaskView *view, int32 position)
+{
+	return view->steps[position].state == TC_STEP_ERROR &&
+		tc_failure_rule_of(view->template, tc_view_step_no(view, position)) == TC_ON_FAILURE_FAIL;
+}
+
+/* ---- parents ------------------------------------------------------------- */
+
 
 TcParentFate
 tc_view_fate(const TcTaskView *view, int32 parent, int32 node)
@@ -319,35 +425,41 @@ tc_view_parents(const TcTaskView *view, int32 node)
 }
 
 TcVerdict
-tc_view_verdict(const TcTaskView *view, int32 node)
+tc_view_verdict(const TcTaskView *view, int32 position)
 {
-	TcParents	parents = tc_view_parents(view, node);
+	TcParents	parents;
 
-	return tc_trigger_verdict(view->template->steps[node].trigger_rule, &parents);
+	if (tc_view_is_instance(view, position))
+		return TC_VERDICT_RUNS;
+	parents = tc_view_parents(view, position);
+	return tc_trigger_verdict(view->template->steps[position].trigger_rule, &parents);
 }
 
 int32
-tc_view_remaining_parents(const TcTaskView *view, int32 node)
+tc_view_remaining_parents(const TcTaskView *view, int32 position)
 {
-	TcParents	parents = tc_view_parents(view, node);
+	TcParents	parents;
 
-	return tc_trigger_remaining(view->template->steps[node].trigger_rule, &parents);
+	if (tc_view_is_instance(view, position))
+		return 0;
+	parents = tc_view_parents(view, position);
+	return tc_trigger_remaining(view->template->steps[position].trigger_rule, &parents);
 }
 
 bool
 tc_view_is_triggered(const TcStepView *step)
 {
-	return step->live && tc_phase_is_live(step->phase);
+	return step->live && (tc_phase_is_live(step->phase) || step->phase == TC_PHASE_MAP);
 }
 
 bool
-tc_view_is_ready(const TcTaskView *view, int32 node)
+tc_view_is_ready(const TcTaskView *view, int32 position)
 {
-	const TcStepView *step = &view->steps[node];
+	const TcStepView *step = &view->steps[position];
 
 	return step->live && step->phase == TC_PHASE_READY && !step->paused && !view->held_above &&
 		step->visible_at <= tc_session_now() &&
-		tc_retry_eligible(false, view->template->steps[node].retryable,
+		tc_retry_eligible(false, view->template->steps[tc_view_node(view, position)].retryable,
 						  step->attempts, step->max_attempts);
 }
 
@@ -396,7 +508,7 @@ tc_view_transitions(const TcTaskRow *task, TcTransition **transitions)
 static TcPlan plan_elsewhere = {
 	.sql =
 	"SELECT " ELSEWHERE("step_queue") " + " ELSEWHERE("step_attempts") " + " ELSEWHERE("step_moves")
-	" + " ELSEWHERE("step_checkpoints") " + " ELSEWHERE("task_transitions") " + " ELSEWHERE("task_pauses"),
+	" + " ELSEWHERE("step_checkpoints") " + " ELSEWHERE("task_extra_steps") " + " ELSEWHERE("task_transitions") " + " ELSEWHERE("task_pauses"),
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
 	.nargs = 3,

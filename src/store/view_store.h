@@ -45,11 +45,21 @@ typedef struct TcStepView
 	const bool *taken;			/* of a decision that was made: which of its children; else NULL */
 } TcStepView;
 
+/* The instances of a map. */
+typedef struct TcMapView
+{
+	int32		first;			/* number of the first */
+	int32		count;			/* 0 = it has not begun, or had nothing to run for */
+	int32		position;		/* of the first among the steps of the view */
+} TcMapView;
+
 typedef struct TcTaskView
 {
 	TcTaskRow	task;
 	const TcTemplate *template;
-	TcStepView *steps;			/* template->nsteps of them, by step_no */
+	TcStepView *steps;			/* by step_no: those of the template, which are its nodes, then instances */
+	int32		nsteps;			/* all of them */
+	TcMapView  *maps;			/* template->nmaps of them, in their order */
 	int32		live_rows;
 	int32		foreign_rows;	/* queue rows with a step_no outside the template */
 	bool		held_above;		/* its namespace or template is paused */
@@ -61,8 +71,42 @@ extern bool tc_view_load(int64 task_id, TcTaskView *view);
 /* Only this step is read; the other steps of the view say nothing. */
 extern bool tc_view_load_step(TcStepKey key, TcTaskView *view);
 
+/*
+ * A step of the view is known by its position among them; that of a step of the
+ * template is its node.  -1 = the task has no step of that number.
+ */
+extern int32 tc_view_position(const TcTaskView *view, int32 step_no);
+extern int32 tc_view_step_no(const TcTaskView *view, int32 position);
+
+/* The node of the step, of an instance that of its map. */
+extern int32 tc_view_node(const TcTaskView *view, int32 position);
+
+static inline bool
+tc_view_is_instance(const TcTaskView *view, int32 position)
+{
+	return position >= view->template->nsteps;
+}
+
+/* The name of the step, in the current context where it is an instance. */
+extern const char *tc_view_name(const TcTaskView *view, int32 position);
+
+/* The instances of a node, NULL where it is no map. */
+extern const TcMapView *tc_view_map(const TcTaskView *view, int32 node);
+
+/* How a map is doing. */
+typedef struct TcMapProgress
+{
+	int32		total;
+	int32		completed;		/* complete or resolved_manually */
+	int32		failed;			/* in error */
+	int32		waited_for;		/* those that its map waits for: not ended, or failed */
+	int32		blocking;		/* those that failed and keep it from going on */
+} TcMapProgress;
+
+extern TcMapProgress tc_view_map_progress(const TcTaskView *view, const TcMapView *map);
+
 /* The step failed for good, and that blocks its children and its task. */
-extern bool tc_view_blocks(const TcTaskView *view, int32 node);
+extern bool tc_view_blocks(const TcTaskView *view, int32 position);
 
 /* What a parent means to a step. */
 extern TcParentFate tc_view_fate(const TcTaskView *view, int32 parent, int32 node);
@@ -70,17 +114,17 @@ extern TcParentFate tc_view_fate(const TcTaskView *view, int32 parent, int32 nod
 /* The same of all its parents, counted. */
 extern TcParents tc_view_parents(const TcTaskView *view, int32 node);
 
-/* What its trigger rule makes of them. */
-extern TcVerdict tc_view_verdict(const TcTaskView *view, int32 node);
+/* What its trigger rule makes of them; an instance is there because its map runs. */
+extern TcVerdict tc_view_verdict(const TcTaskView *view, int32 position);
 
 /* How many of them it waits for; those count that a person could still change. */
-extern int32 tc_view_remaining_parents(const TcTaskView *view, int32 node);
+extern int32 tc_view_remaining_parents(const TcTaskView *view, int32 position);
 
-/* Its rule has let it run: it is ready or claimed. */
+/* Its rule has let it run: it is ready or claimed, waits for a signal, or its instances run. */
 extern bool tc_view_is_triggered(const TcStepView *step);
 
 /* The step's time has come, and everything else that it takes to be claimed. */
-extern bool tc_view_is_ready(const TcTaskView *view, int32 node);
+extern bool tc_view_is_ready(const TcTaskView *view, int32 position);
 
 /* The time before which a waiting step will not run, TC_NO_TIME = it waits for no time. */
 extern TimestampTz tc_view_next_retry_at(const TcStepView *step);

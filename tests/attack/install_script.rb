@@ -57,7 +57,7 @@ ALLOWED = [
 ].freeze
 # The one block of code: it makes the members of the rings of history. Whoever changes it reads it
 # again, and names it anew.
-RINGS = "b1ed9cd6dfe9b3f7e70c99f9682738f240eeb5ee8f7e86c3cf63f955956e09d3"
+RINGS = "110f087aac26f379334ae5b0215f2efaed05ea417ca9c1e01e4a05289240e5b3"
 
 FORBIDDEN = { /\bOR REPLACE\b/i => "replaces what somebody else may have made", /\bIF NOT EXISTS\b/i => "takes over what somebody else may have made",
               /\bSECURITY DEFINER\b/i => "runs with its owner's rights", /\bTO PUBLIC\b/i => "grants to everybody",

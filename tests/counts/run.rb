@@ -111,6 +111,19 @@ end
 check("blocks of complete_step, one of 1,000 parents of a join", Bench.median(among) <= 42, Bench.median(among))
 wide.work
 
+# Instances of a map are made, and enter the queue, by one statement each, however many they are.
+server.exec("SELECT tasker.register_task_template('{\"name\": \"counts_map\", \"steps\": [{\"name\": \"m\", \"map\": {\"over\": \"context.n\"}}]}')")
+made = [10, 10, 10, 10_000].map do |size| # the first ones fill caches
+  statements(server) { server.exec("SELECT tasker.create_task('counts_map', jsonb_build_object('n', (SELECT jsonb_agg(i) FROM generate_series(1, #{size}) i)))") }
+end
+check("statements that make a map's instances, as many for 10 and 10,000", made[2] == made[3] && made[2].between?(2, 8), made.last(2).join(" and "))
+task = server.value("SELECT max(task_id) FROM tasker.tasks")
+instances = [10, 10, 10, 50].map do |size|
+  claims = server.exec("SELECT workflow_step_id, claim_token FROM tasker.claim_steps('counts', #{size}, task_id => #{task})").values
+  statements(server) { server.call(Bench::Workload::COMPLETE_MANY, *claims.transpose.map { |ids| "{#{ids.join(",")}}" }, Bench::Workload::RESULT) }
+end
+check("statements that complete instances, the same for 10 and 50", instances[2] == instances[3] && instances[2].between?(2, 8), instances.last(2).join(" and "))
+
 # Blocks of a claim with little and with much in the queue.
 backlog = Bench::Workload.new(server, "one")
 blocks = [1_000, 20_000].map do |tasks|

@@ -100,7 +100,18 @@ def busy(db)
   db.exec("SELECT tasker.pause_template('held', 'dump', 'before the move')")
   db.exec(%q(SELECT tasker.register_task_template('{"name": "outer", "namespace": "dump", "steps": [{"name": "inner", "workflow": {"name": "diamond"}}, {"name": "after", "depends_on": ["inner"]}]}')))
   db.create("outer") # another task runs for its step
+  run_a_map(db)
   db.exec("SELECT tasker.publish_event('dump.begins')")
+end
+
+# Two of three instances run or have ended, the last one waits for its turn.
+def run_a_map(db)
+  db.exec("SELECT tasker.register_task_template($1)", <<~MAP)
+    {"name": "each", "namespace": "dump", "steps": [{"name": "m", "map": {"over": "context.n", "parallelism": 1}}, {"name": "end", "depends_on": ["m"]}]}
+  MAP
+  task = db.value("SELECT task_id FROM tasker.create_task('each', '{\"n\": [1, 2, 3]}', 'dump')").to_i
+  db.complete(db.claim(task))
+  db.claim(task)
 end
 
 # The ring of history has been turned, and a task that ended in its first slot was dropped.

@@ -1,7 +1,7 @@
 #!/usr/bin/env ruby
 # frozen_string_literal: true
 
-# Fuzzes what reads documents in the server: templates, and JSON Schema.
+# Fuzzes what reads documents in the server: templates, JSON Schema, and results that say which batches there are.
 #
 #   TASKER_TEST_URL=postgresql:///test ruby tests/fuzz/documents.rb --rounds 100000 --seed 7
 #
@@ -16,7 +16,7 @@ require "pg"
 # Changes a document in one place.
 class Mutator
   SCALARS = [nil, true, false, 0, -1, 1, 2, 100, 101, 2**31, 2**63, -2**63, 1e300, 0.1, "", "a", "b", " ", "\n", "é", "\u{1F600}", "x" * 200, "/", "@", "*",
-             "standard", "decision", "exponential", "none", "fail", "skip", "default", "1.0.0", "^(a+)+$", "#/$defs/x", "#", "object", "string", "date-time"].freeze
+             "standard", "decision", "create_batches", "no_batches", "work", "exponential", "none", "fail", "skip", "default", "1.0.0", "^(a+)+$", "#/$defs/x", "#", "object", "string", "date-time"].freeze
   DEEP = 600
 
   # @param words [Array<String>] keys that mean something
@@ -123,6 +123,26 @@ class Fuzzer
     end
   end
 
+  BATCHES = { name: "fuzz_batches", steps: [{ name: "cut", type: "batchable" }, { name: "work", type: "batch_worker", depends_on: ["cut"] },
+                                            { name: "sum", depends_on: ["work"] }] }.freeze
+
+  # The result of a batchable step: refused, with the claim still held, or what follows is sound.
+  def outcome(document)
+    attempt(:outcome) do
+      query("SELECT FROM tasker.register_task_template($1)", JSON.generate(BATCHES))
+      task = query("SELECT task_id FROM tasker.create_task('fuzz_batches')").getvalue(0, 0)
+      step, token = query("SELECT workflow_step_id, claim_token FROM tasker.claim_steps('fuzz', task_id => $1)", task).values.first
+      status = query("SELECT status FROM tasker.complete_steps(ARRAY[$1::bigint], ARRAY[$2::bigint], ARRAY[$3::jsonb])", step, token,
+                     JSON.generate(document, max_nesting: false)).getvalue(0, 0)
+      @refused["outcome #{status}"] += 1 unless status == "completed"
+      state = query("SELECT state FROM tasker.workflow_steps WHERE workflow_step_id = $1", step).getvalue(0, 0)
+      wrong = query("SELECT violation FROM tasker.verify_task($1)", task).column_values(0)
+      next "#{status}, and the step is #{state}" unless [%w[completed complete], %w[invalid_result in_progress]].include?([status, state])
+
+      "what follows is unsound: #{wrong}" unless wrong.empty?
+    end
+  end
+
   private
 
   # The normal form is the same template.
@@ -173,7 +193,7 @@ fuzzer = Fuzzer.new(ENV.fetch("TASKER_TEST_URL") { abort "TASKER_TEST_URL names 
 random = Random.new(options[:seed])
 puts "# seed #{options[:seed]}"
 broken = 0
-{ template: "templates", schema: "schemas" }.each.with_index(1) do |(kind, directory), number|
+{ template: "templates", schema: "schemas", outcome: "outcomes" }.each.with_index(1) do |(kind, directory), number|
   corpus = Dir[File.join(__dir__, "corpus", directory, "*.json")].sort.map { |file| JSON.parse(File.read(file), max_nesting: false) }
   words = corpus.flat_map { |document| JSON.generate(document).scan(/"([$\w]+)":/).flatten }.uniq.sort
   mutator = Mutator.new(random, words)
@@ -184,5 +204,5 @@ broken = 0
   findings.first(5).each { |promise, input| puts "# #{promise}", "#   #{JSON.generate(input, max_nesting: false)[0, 2000]}" }
   broken += findings.size
 end
-puts "# accepted #{fuzzer.accepted}, refused #{fuzzer.refused}", "1..2"
+puts "# accepted #{fuzzer.accepted}, refused #{fuzzer.refused}", "1..3"
 exit broken.zero?

@@ -111,14 +111,15 @@ module TaskerCore
                     "accumulated_results" => accumulated_results })
     end
 
-    # @param sequence [StepSequence] parents of the aggregator: the batchable step and its workers
+    # @param sequence [StepSequence] parents of the aggregator: the batch worker, perhaps the batchable step too
     # @param batchable_step [String]
-    # @param worker_prefix [String] name of the batch worker's step in the template
+    # @param worker_name [String] name of the batch worker's step in the template; its result is the array of its
+    #   instances' results, which are here by their names: worker_001, ...
     # @return [AggregationScenario]
-    def detect_aggregation_scenario(sequence, batchable_step, worker_prefix)
+    def detect_aggregation_scenario(sequence, batchable_step, worker_name)
       batchable = sequence.find_step_by_name(batchable_step)&.results
-      workers = sequence.steps.select { |parent| parent.name.match?(/\A#{Regexp.escape(worker_prefix)}_\d+\z/) }
-      results = workers.to_h { |parent| [parent.name, parent.results] }
+      results = Array(sequence.find_step_by_name(worker_name)&.results)
+      results = results.each_with_index.to_h { |result, index| [format("%s_%03d", worker_name, index + 1), result] }
       none = results.empty? || (batchable.is_a?(Hash) &&
                                 batchable.dig("batch_processing_outcome", "type") == "no_batches")
       AggregationScenario.new(type: none ? :no_batches : :with_batches, batchable_result: batchable,

@@ -34,7 +34,7 @@ module TaskerCore
       # @return the handler, or nil
       def get_step_handler_from_name(name) = step_handlers[name.to_s]
 
-      # Instances of maps are named STEP[0], those of batch workers STEP_001; only instances have inputs.
+      # Instances of maps are named STEP[0], those of batch workers STEP_001; of others only batchable steps have inputs.
       #
       # @param name [String] of a step
       # @param inputs [Object, nil] what it was given at run time

@@ -71,16 +71,15 @@ class BatchableTest < UnitTest
   def test_gathering
     outcome = handler.create_batches_outcome(worker_template_name: "load", total_items: 2,
                                              cursor_configs: handler.create_cursor_configs(2, 2))
-    sequence = TaskerCore::StepSequence.new(
-      { "cut" => outcome, "load_001" => { "n" => 1 }, "load_002" => { "n" => 2 }, "loaded" => { "n" => 9 } }
-    )
+    sequence = TaskerCore::StepSequence.new({ "cut" => outcome, "load" => [{ "n" => 1 }, { "n" => 2 }], "other" => 9 })
     scenario = handler.detect_aggregation_scenario(sequence, "cut", "load")
     assert_equal [:with_batches, 2, outcome], [scenario.type, scenario.worker_count, scenario.batchable_result]
     sum = handler.aggregate_batch_worker_results(scenario) do |results|
       { total: results.sum { |_name, result| result["n"] } }
     end
     assert_equal({ "total" => 3, "worker_count" => 2 }, sum)
-    none = TaskerCore::StepSequence.new({ "cut" => handler.no_batches_outcome })
+    assert_equal({ "load_001" => { "n" => 1 }, "load_002" => { "n" => 2 } }, scenario.results)
+    none = TaskerCore::StepSequence.new({ "load" => [] })
     scenario = handler.detect_aggregation_scenario(none, "cut", "load")
     assert_predicate scenario, :no_batches?
     assert_equal({ "total" => 0, "worker_count" => 0 },

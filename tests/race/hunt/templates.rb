@@ -2,9 +2,9 @@
 
 module Race
   # Random graphs with every failure rule, one that is all joins, one that any failure ends, one that
-  # takes branches, one that waits for signals, one with limits, and one that runs others as its steps, three deep.
+  # takes branches, one that waits for signals, one of maps, one with limits, and one that runs others as its steps, three deep.
   module Templates
-    FIXED = %w[lattice branches signals leaf middle nested].freeze
+    FIXED = %w[lattice branches signals maps leaf middle nested].freeze
     NAMES = %w[random1 random2 random3 fail_fast limited].concat(FIXED).freeze
     FAILURE_RULES = %w[fail fail skip continue].freeze
     BRANCHES = %w[left middle right].freeze
@@ -75,6 +75,16 @@ module Race
     def self.signals
       wait = { "wait_for_signal" => { "name" => SIGNAL, "timeout_seconds" => 0.3, "on_timeout" => "skip" } }
       [["ask", []], ["early", [], wait], ["late", %w[ask], wait], ["end", %w[early late], { "trigger_rule" => "all_done" }]]
+    end
+
+    # Two maps of one array, which has up to three elements, and one of the results of the first.
+    def self.maps
+      over = lambda do |path, more = {}|
+        { "map" => { "over" => path, **more }, "on_failure" => "fail", **attempts(Random.new(1)) }
+      end
+      [["ask", []], ["each", %w[ask], over["results.ask.branches", { "parallelism" => 2 }]],
+       ["lenient", %w[ask], over["results.ask.branches", { "failure_strategy" => "continue" }]],
+       ["again", %w[each], over["results.each"]], ["end", %w[lenient again], { "trigger_rule" => "all_done" }]]
     end
   end
 end
