@@ -122,7 +122,7 @@ SELECT tasker.cancel_task(:t);
 SET tasker_core.clock_offset = 0;
 SELECT how, pg_temp.states(t.task_id) AS before, tasker.transition_step(t.task_id * 1000000 + 1, how, results => CASE how WHEN 'resolved_manually' THEN '"by hand"'::jsonb END) FROM unnest('{skipped,cancelled,resolved_manually}'::text[]) how,
 	tasker.create_task('timed', jsonb_build_object('how', how), 'signals_timed') t;
-SELECT context ->> 'how' AS how, pg_temp.states(task_id), (SELECT count(*) FROM tasker.verify_task(task_id)) AS violations FROM tasker.tasks WHERE context ? 'how' AND named_task_id = (SELECT named_task_id FROM tasker.named_tasks WHERE name = 'timed') ORDER BY task_id;
+SELECT context ->> 'how' AS how, pg_temp.states(task_id), (SELECT count(*) FROM tasker.verify_task(task_id)) AS violations FROM tasker.tasks WHERE context ? 'how' AND named_task_id IN (SELECT named_task_id FROM tasker.list_task_templates('signals_timed') WHERE name = 'timed') ORDER BY task_id;
 -- fail_fast takes a wait along, and retry_task makes it wait again
 SELECT task_id AS t FROM tasker.create_task_from_definition('{"name": "fast", "namespace": "signals", "on_failure": "fail_fast", "steps": [{"name": "w", "wait_for_signal": {"name": "go"}}, {"name": "x"}]}') \gset
 SELECT task_state FROM tasker.claim_steps('w', 1, task_id => :t) c, tasker.fail_step(c.workflow_step_id, c.claim_token, '1', false);
