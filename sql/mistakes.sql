@@ -469,7 +469,7 @@ SELECT name, state FROM tasker.workflow_steps WHERE task_id = :t ORDER BY step_n
 -- what decides and waits in sql/decisions.sql, sql/conditions.sql and sql/signals.sql
 -- ---------------------------------------------------------------------------
 SELECT step, pg_temp.refused(format('tasker.register_task_template(%L)', jsonb_build_object('name', 'keys', 'namespace', 'mistakes', 'version', n::text, 'steps', jsonb_build_array('{"name": "a"}' || step))))
-FROM unnest(ARRAY['{"when": "x"}', '{"batch_config": {"batch_size": 5}}', '{"delay_seconds": "5"}', '{"run_at": "context.at"}', '{"concurrency": 1}', '{"lifecycle": {"max_duration_minutes": 5}}', '{"trigger_rule": "most"}']::jsonb[]) WITH ORDINALITY v(step, n);
+FROM unnest(ARRAY['{"when": "x"}', '{"batch_config": {"batch_size": 5}}', '{"delay_seconds": "5"}', '{"run_at": "at"}', '{"concurrency": 1}', '{"lifecycle": {"max_duration_minutes": 5}}', '{"trigger_rule": "most"}']::jsonb[]) WITH ORDINALITY v(step, n);
 SELECT unnest(tasker.validate_task_template('{"name": "t", "colour": "red", "lifecycle": {"max_age": 1}, "steps": [{"name": "a", "retry": {"limit": 4, "tries": 3}}]}')) AS warning;
 SELECT created FROM tasker.register_task_template('{"name": "timed", "namespace": "mistakes_29", "lifecycle": {"max_duration_minutes": 10, "staleness_action": "error"},
 	"steps": [{"name": "a", "timeout_seconds": 17, "priority": 3, "queue": "slow", "handler": {"callable": "H", "method": "m", "initialization": {"k": 1}}, "retry": {"max_attempts": 4}}]}');
