@@ -206,7 +206,20 @@ module ModelTest
     end
 
     # @return [Symbol, Integer] :already_completed, :lease_lost, :invalid_result, or how many steps it made ready
-    def complete(step, token, results, now)
+    def complete(step, token, results, now) = complete_all([[step, token, results]], now).first
+
+    # The steps of a batch end at the same moment: what starts then sees the results of all.
+    # @return [Array<Symbol, Integer>] as above; the first that completed stands for all of them
+    def complete_all(items, now)
+      outcomes = items.map { |item| end_with_results(*item) }
+      first = outcomes.index(:completed)
+      return outcomes if first.nil?
+
+      ready = settle(now)
+      outcomes.each_with_index.map { |outcome, i| outcome == :completed ? (i == first ? ready : 0) : outcome }
+    end
+
+    def end_with_results(step, token, results)
       unless holds?(step, token)
         return step.outcomes[token]&.state == "complete" ? :already_completed : :lease_lost
       end
@@ -215,7 +228,7 @@ module ModelTest
 
       end_attempt(step, token, "complete")
       step.results = results
-      settle(now)
+      :completed
     end
 
     def fail(step, token, error, retryable, retry_after, now)

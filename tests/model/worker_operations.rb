@@ -221,12 +221,17 @@ module ModelTest
     end
 
     def complete_items(session, items, moment)
-      items.map do |held, results|
-        task, step = step_of(session, held)
-        task.complete(step, held.token, results, moment)
+      outcomes = Array.new(items.size, :not_found)
+      found = items.each_index.filter_map do |i|
+        [i, *step_of(session, items[i].first)]
       rescue Refused
-        :not_found
+        nil
       end
+      found.group_by { |_, task, _| task }.each do |task, steps|
+        completed = task.complete_all(steps.map { |i, _, step| [step, items[i].first.token, items[i].last] }, moment)
+        steps.zip(completed) { |(i, _, _), outcome| outcomes[i] = outcome }
+      end
+      outcomes
     end
 
     # Which item of a batch is said to have made a join ready is open; how many are ready is not.
