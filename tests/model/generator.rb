@@ -10,6 +10,7 @@ module ModelTest
     LEASES = [600, 600, 1200, 450.25, 6000, 86_400].freeze
     DELAYS = [0, 0, 600, 1200, 450.25, 7200].freeze
     RESULTS = [nil, false, 0, "", [], {}, { "total" => 12.5 }, [1, nil, "x"], "text"].freeze
+    LISTS = [[], [1], [nil, "x"], [{ "total" => 1 }, [], 3], [1, 2, 3, 4]].freeze
     QUEUES = %w[default default default gpu].freeze
 
     def initialize(random)
@@ -22,6 +23,7 @@ module ModelTest
       steps = size.nil? && @random.rand < 0.06 ? layered : scattered(size || 1 + @random.rand(12))
       fail_fast = @random.rand < 0.2
       steps.each { |step| vary(step, steps, fail_fast) } unless plain
+      steps.each { |step| make_map(step, fail_fast) if !plain && @random.rand < 0.15 }
       Template.new(namespace: namespace, name: name, version: version, steps: steps, fail_fast: fail_fast)
     end
 
@@ -104,6 +106,23 @@ module ModelTest
       step.on_failure = "skip" if step.on_failure == "continue"
     end
 
+    # Over what the context has, or a parent's result.
+    def make_map(step, fail_fast)
+      return if step.signal || step.decision || !%w[all_satisfied none_failed].include?(step.rule)
+
+      step.delay = nil
+      step.run_at = nil
+      step.on_failure = "fail" if step.on_failure == "skip"
+      step.unmet &&= "skip" if fail_fast && step.on_failure == "fail"
+      step.map = { of: pick(["context.list", *step.parents, *step.parents]), parallelism: pick([nil, nil, 1, 2, 3]),
+                   strategy: pick(%w[fail continue]) }
+    end
+
+    def map_document(map)
+      { "over" => map[:of] == "context.list" ? map[:of] : "results.#{map[:of]}", "parallelism" => map[:parallelism],
+        "failure_strategy" => map[:strategy] }.compact
+    end
+
     def step_document(step)
       return common(step).merge("wait_for_signal" => signal_document(step.signal)) if step.signal
 
@@ -128,7 +147,8 @@ module ModelTest
         "type" => (if step.decision then "decision" elsif converges then "deferred_convergence" end),
         "trigger_rule" => (step.rule unless converges && !step.decision),
         "when" => step.condition && condition_document(step.condition), "when_unmet" => step.unmet,
-        "delay_seconds" => step.delay, "run_at" => ("context.at" if step.run_at)
+        "delay_seconds" => step.delay, "run_at" => ("context.at" if step.run_at),
+        "map" => step.map && map_document(step.map)
       }.compact
     end
 

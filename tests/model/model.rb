@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "json"
 require "set"
 require_relative "moment"
 
@@ -12,9 +13,10 @@ module ModelTest
     def sqlstate = message
   end
 
-  # signal: {name, timeout, on_timeout}; run_at: whether it waits for context.at; condition: {of, op, value}, of "context.order" or a parent's name
+  # signal: {name, timeout, on_timeout}; map: {of, parallelism, strategy}, of "context.list" or a parent's name;
+  # run_at: whether it waits for context.at; condition: {of, op, value}, of "context.order" or a parent's name
   Definition = Struct.new(:name, :parents, :queue, :priority, :retryable, :max_attempts, :backoff, :base_ms, :cap_ms,
-                          :timeout, :on_failure, :rule, :decision, :condition, :unmet, :delay, :run_at, :signal,
+                          :timeout, :on_failure, :rule, :decision, :condition, :unmet, :delay, :run_at, :signal, :map,
                           keyword_init: true)
   Wait = Struct.new(:deadline, keyword_init: true)
   Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, keyword_init: true)
@@ -43,12 +45,17 @@ module ModelTest
   MAX_RETRY_AFTER = 3600
 
   class Step
-    attr_reader :definition, :outcomes
+    attr_reader :definition, :outcomes, :map, :inputs
     attr_accessor :state, :attempts, :called_off, :not_before, :claim, :checkpoint, :results, :attempt_error,
-                  :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches
+                  :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches, :begins_at, :placed
 
-    def initialize(definition)
+    # @param map [String, nil] of an instance: the map that it is one of
+    # @param inputs [Hash, nil] what an instance runs for
+    def initialize(definition, map: nil, inputs: nil)
       @definition = definition
+      @map = map
+      @inputs = inputs
+      @placed = false           # an instance that has entered the queue
       @state = "pending"
       @attempts = 0             # ended since the last reset
       @outcomes = {}            # by the token of the claim that a report ended
@@ -59,7 +66,14 @@ module ModelTest
       @outcomes = @outcomes.dup
     end
 
-    def name = definition.name
+    def name = map ? "#{map}[#{inputs["index"]}]" : definition.name
+    def instance? = !map.nil?
+    def map? = !definition.map.nil? && !instance?
+
+    # A map whose instances run.
+    def maps? = map? && state == "in_progress"
+
+    def failure_rule = instance? ? definition.map[:strategy] : definition.on_failure
     def done? = %w[complete resolved_manually].include?(state)
     def ended? = done? || %w[error cancelled skipped].include?(state)
 
@@ -71,7 +85,7 @@ module ModelTest
       case state
       when "complete", "resolved_manually" then taken ? "satisfied" : "skipped"
       when "skipped", "cancelled" then state
-      when "error" then { "fail" => "failed", "skip" => "skipped", "continue" => "satisfied" }[definition.on_failure]
+      when "error" then { "fail" => "failed", "skip" => "skipped", "continue" => "satisfied" }[failure_rule]
       else "open"
       end
     end
@@ -94,7 +108,7 @@ module ModelTest
 
     private
 
-    def failed?(rule) = state == "error" && definition.on_failure == rule
+    def failed?(rule) = state == "error" && failure_rule == rule
 
     def fibonacci(number) = number <= 2 ? 1 : fibonacci(number - 1) + fibonacci(number - 2)
   end
@@ -121,7 +135,7 @@ module ModelTest
       @steps = ordered.to_h { |definition| [definition.name, Step.new(definition)] }
       # due since run_at, also when that has passed: an old appointment goes before a new task
       @steps.each_value do |step|
-        next unless step.definition.parents.empty? && [step.definition.condition, step.definition.signal, step.definition.run_at].none?
+        next unless step.definition.parents.empty? && [step.definition.condition, step.definition.signal, step.definition.run_at, step.definition.map].none?
 
         step.not_before = (run_at || now) + (step.definition.delay || 0)
       end
@@ -142,7 +156,12 @@ module ModelTest
     def held_above? = @holds.include?([template.namespace, template.name])
     def held? = paused || held_above?
     def parents(step) = step.definition.parents.map { |name| steps.fetch(name) }
-    def children(step) = steps.values.select { |other| other.definition.parents.include?(step.name) }
+    def children(step) = nodes.select { |other| other.definition.parents.include?(step.name) }
+
+    # The steps of the template; and those that a map made, which stand behind them.
+    def nodes = steps.values.reject(&:instance?)
+    def instances(map) = steps.values.select { |step| step.map == map.name }
+
     def fates(step) = parents(step).map { |parent| parent.fate(taken?(parent, step)) }
 
     # What a step does about its parents: run, wait, or end with them.
@@ -159,12 +178,14 @@ module ModelTest
 
     # Parents that a step waits for no more.
     def counted(step)
+      return step.definition.parents.size if step.instance?
+
       counting = { "all_satisfied" => %w[satisfied], "all_done" => %w[satisfied skipped cancelled failed] }
       wanted = counting.fetch(step.definition.rule, %w[satisfied skipped cancelled])
       fates(step).count { |fate| wanted.include?(fate) }
     end
 
-    def satisfied?(step) = step.begun? || verdict(step) == "runs"
+    def satisfied?(step) = step.begun? || step.maps? || step.instance? || verdict(step) == "runs"
     def step_priority(step) = (priority + step.definition.priority).clamp(-32_768, 32_767)
 
     # ---- readiness -----------------------------------------------------------
@@ -174,7 +195,7 @@ module ModelTest
         step.not_before <= now
     end
 
-    def lease_expired?(step, now) = step.state == "in_progress" && step.claim.lease_until <= now
+    def lease_expired?(step, now) = !step.claim.nil? && step.claim.lease_until <= now
 
     def claimable?(step, now) = ready?(step, now) || (!held? && lease_expired?(step, now) && step.attempts_left?)
 
@@ -320,6 +341,7 @@ module ModelTest
       raise Refused, "TC012" if final?
       raise Refused, "TC010" unless STEP_MOVES_BY_HAND.fetch(step.state).include?(to) && !step.passed_over?
 
+      raise Refused, "TC010" if step.maps? && to == "pending"
       raise Refused, "TC022" if to == "resolved_manually" && step.definition.decision && !decide(step, results)
 
       call_back
@@ -330,6 +352,7 @@ module ModelTest
         step.claim = nil
         step.wait = nil
         step.results = results
+        cancel_instances(step)
       end
       self.state = "in_progress"
       settle(now)
@@ -392,17 +415,20 @@ module ModelTest
     # ---- steps that start by themselves --------------------------------------
 
     # Ends and starts what its parents let, from above to below.
-    # @return [Array<Step>] what is ready
-    def begin_steps(now)
-      steps.values.select do |step|
-        next if step.ended? || step.begun? || step.claim
+    # @return [Integer] how many steps that made ready
+    def begin_steps(now) = nodes.sum { |step| begin_step(step, now) }
 
-        case (verdict = verdict(step))
-        when "skipped", "cancelled" then step.state = verdict
-        when "runs" then start(step, now)
-        end
-        step.not_before
+    def begin_step(step, now)
+      return 0 if step.ended? || step.begun? || step.claim
+      return run_map(step, now) if instances(step).any?
+
+      case (verdict = verdict(step))
+      when "skipped", "cancelled" then step.state = verdict
+      when "runs" then start(step, now)
       end
+      return run_map(step, now) if step.maps?
+
+      step.not_before ? 1 : 0
     end
 
     def start(step, now)
@@ -421,6 +447,68 @@ module ModelTest
         step.last_failure_at = now
       else
         step.not_before = [base + (step.definition.delay || 0), (@at if step.definition.run_at)].compact.max
+        start_map(step, now) if step.map?
+      end
+    end
+
+    # ---- maps ----------------------------------------------------------------
+
+    def start_map(map, now)
+      map.begins_at = map.not_before
+      map.not_before = nil
+      items = items_of(map.definition.map[:of])
+      return fail_map(map, now, "there is nothing at #{map_path(map)} to map over") if items == :none
+      return fail_map(map, now, "#{map_path(map)} is no array to map over, but #{description(items)}") unless items.is_a?(Array)
+
+      map.state = "in_progress"
+      items.each_with_index do |item, i|
+        instance = Step.new(map.definition, map: map.name, inputs: { "index" => i, "count" => items.size, "item" => item })
+        steps[instance.name] = instance
+      end
+    end
+
+    def items_of(place)
+      return context.value.fetch("list", :none) if place == "context.list"
+
+      steps.fetch(place).results ? steps.fetch(place).results.value : :none
+    end
+
+    def map_path(map) = map.definition.map[:of] == "context.list" ? "context.list" : "results.#{map.definition.map[:of]}"
+    def description(value) = value.is_a?(Hash) ? "an object" : JSON.generate(value)
+
+    def fail_map(map, now, reason)
+      map.state = "error"
+      map.own_error = Json.new({ "message" => reason })
+      map.last_failure_at = now
+    end
+
+    # It ends with the last of its instances; until then others take the places of those that ended.
+    def run_map(map, now)
+      map.state = "in_progress"
+      runs = instances(map)
+      return admit(map, runs.reject(&:ended?), now) if runs.any? { |step| !step.ended? || step.blocks? }
+
+      map.state = "complete"
+      map.results = Json.new(runs.map { |step| step.results&.value })
+      0
+    end
+
+    def admit(map, open, now)
+      waiting = open.reject(&:placed)
+      waiting = waiting.first([map.definition.map[:parallelism] - (open - waiting).size, 0].max) if map.definition.map[:parallelism]
+      waiting.each { |step| step.placed = true }
+      due = open.select { |step| step.placed && !step.begun? }
+      due.each { |step| step.not_before = [now, map.begins_at].max }
+      due.size
+    end
+
+    # Its map has ended without them; what failed blocks nothing any more.
+    def cancel_instances(map)
+      instances(map).each do |step|
+        next if step.ended? && !step.blocks?
+
+        step.state = "cancelled"
+        step.claim = nil
       end
     end
 
@@ -470,6 +558,7 @@ module ModelTest
     end
 
     def reopen(step, attempts = 0)
+      step.placed = false if step.ended?
       step.state = "pending"
       step.attempts = attempts
       step.claim = nil
@@ -489,6 +578,7 @@ module ModelTest
         reopen(other, other.attempts)
         other.state = "cancelled"
         other.called_off = true
+        other.placed = false
       end
     end
 
@@ -503,15 +593,27 @@ module ModelTest
     def settle(now)
       ready = begin_steps(now)
       close unless can_run?
-      ready.size
+      ready
     end
 
     def close
-      states = steps.values.map(&:state)
+      states = nodes.map(&:state)
       self.state = if steps.values.any?(&:blocks?) then "error"
                    elsif states.include?("cancelled") && (states - %w[cancelled skipped]).empty? then "cancelled"
                    else "complete"
                    end
+      leave_open if state == "error"
+    end
+
+    # A map waits for those that failed; what a template that fails fast did not come to, counts as called off.
+    def leave_open
+      steps.each_value do |step|
+        step.state = "pending" if step.maps?
+        next if step.ended? || !template.fail_fast
+
+        step.state = "cancelled"
+        step.called_off = true
+      end
     end
 
     def end_by_hand(to)

@@ -132,7 +132,7 @@ module ModelTest
       Held.new(handle: handle, name: step.name, id: handle.ids.fetch(step.name))
     end
 
-    def unknown_id(handle) = handle.task_id * 1_000_000 + handle.ids.size + 1 + @random.rand(3)
+    def unknown_id(handle) = handle.task_id * 1_000_000 + handle.template.steps.size + (handle.template.steps.any?(&:map) ? 50 : 1) + @random.rand(3)
 
     def live?(session, held)
       claim = held.name && @world.task(session, held.handle)&.steps&.fetch(held.name)&.claim
@@ -159,6 +159,8 @@ module ModelTest
     # Of a decision, mostly one that can be followed.
     def some_result(held = nil)
       definition = held&.name && held.handle.template.steps.find { |step| step.name == held.name }
+      mapped = held&.name && held.handle.template.steps.any? { |step| step.map && step.map[:of] == held.name }
+      return Json.new(pick(Generator::LISTS)) if mapped && !definition&.decision && chance(0.8)
       return Json.new(pick(Generator::RESULTS)) unless definition&.decision && chance(0.9)
       return Json.new({ "branches" => ["nobody"] }) if chance(0.05)
 

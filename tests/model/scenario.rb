@@ -192,7 +192,7 @@ module ModelTest
     end
 
     def last_result(held)
-      decision = handle_step(held).decision
+      decision = handle_step(held)&.decision
       Json.new(decision ? { "branches" => [] } : "drained")
     end
 

@@ -26,10 +26,17 @@ module ModelTest
       key = some_key(session, template)
       arguments = {
         "name" => template.name, "namespace" => template.namespace, "version" => (template.version if named),
-        "context" => { "order" => @operations, "at" => at_text }.compact, "idempotency_key" => key, "run_at" => time, "priority" => priority
+        "context" => { "order" => @operations, "at" => at_text, **some_list }.compact, "idempotency_key" => key, "run_at" => time, "priority" => priority
       }
       Request.new(template: template, named: named, key: key, priority: priority, run_at: run_at, at: at,
                   arguments: arguments.compact)
+    end
+
+    # What maps run over.
+    def some_list
+      return { "list" => pick(Generator::LISTS) } if chance(0.9)
+
+      chance(0.5) ? {} : { "list" => pick([7, "none", {}, false]) }
     end
 
     # Templates of one name stand by version, 0.9.0 before 0.10.0.

@@ -75,7 +75,7 @@ module ModelTest
         total_parents: step.definition.parents.size, completed_parents: @task.counted(step),
         attempts: step.attempts, max_attempts: step.definition.max_attempts,
         backoff_request_seconds: (step.asked if step.state == "waiting_for_retry"),
-        last_attempted_at: step.last_attempted_at
+        **(step.maps? ? {} : { last_attempted_at: step.last_attempted_at })
       }
     end
 
@@ -111,7 +111,7 @@ module ModelTest
     def execution_status(counts)
       if (@task.paused && !@task.final?) || (@task.held_above? && %w[pending in_progress].include?(@task.state)) then "paused"
       elsif ready_steps.positive? then "has_ready_steps"
-      elsif counts["in_progress"].positive? then "processing"
+      elsif counts["in_progress"] > steps.count(&:maps?) then "processing"
       elsif counts["waiting_for_retry"].positive? then "waiting_for_retry"
       elsif @task.state == "error" then "blocked_by_failures"
       elsif %w[complete resolved_manually].include?(@task.state) then "all_complete"

@@ -138,7 +138,7 @@ module ModelTest
       seen, missed = exhausted.partition do |candidate|
         session.server.value(STEP_STATE, [candidate.handle.task_id, candidate.id]) == "error"
       end
-      seen.partition { |candidate| candidate.step.definition.on_failure != "fail" }.flatten(1) + missed
+      seen.partition { |candidate| candidate.step.failure_rule != "fail" }.flatten(1) + missed
     end
 
     def in_order(chosen, left, max_steps)
@@ -173,14 +173,15 @@ module ModelTest
         workflow_step_id: candidate.id, task_id: candidate.handle.task_id, attempt: step.attempts + 1,
         max_attempts: step.definition.max_attempts, namespace: task.template.namespace,
         task_name: task.template.name, task_version: task.template.version, step_name: step.name,
-        task_context: task.context, dependency_results: dependency_results(task, step), inputs: nil,
+        task_context: task.context, dependency_results: dependency_results(task, step), inputs: (Json.new(step.inputs) if step.instance?),
         checkpoint: step.checkpoint, priority: task.step_priority(step), queue: step.definition.queue,
         timeout_seconds: step.definition.timeout, lease_expires_at: step.claim.lease_until
       }
     end
 
     def dependency_results(task, step)
-      Json.new(task.parents(step).to_h { |parent| [parent.name, parent.results&.value] })
+      over = step.definition.map[:of] if step.instance?
+      Json.new(task.parents(step).to_h { |parent| [parent.name, (parent.results&.value unless parent.name == over)] })
     end
 
     # ---- completing ----------------------------------------------------------

@@ -6,6 +6,8 @@ module ModelTest
   # A task as the test knows it: its ids, and which transaction, if any, has touched it. While that
   # one is open, no other session changes the task: it would have to wait for the locks.
   class Handle
+    WIDEST = 4                  # instances of a map
+
     attr_reader :number, :task_id, :template, :ids, :numbers
     attr_accessor :owner
 
@@ -14,7 +16,17 @@ module ModelTest
       @task_id = task_id
       @template = template
       @numbers = step_numbers
-      @ids = step_numbers.transform_values { |step_no| task_id * 1_000_000 + step_no }
+      @ids = step_numbers.merge(instance_numbers).transform_values { |step_no| task_id * 1_000_000 + step_no }
+    end
+
+    # Of all the instances there may be.
+    def instance_numbers
+      maps = template.steps.select(&:map).sort_by { |step| numbers.fetch(step.name) }
+      size = template.steps.size
+      room = [100_000, (999_999 - size) / [maps.size, 1].max].min
+      maps.each_with_index.flat_map do |map, i|
+        (0...WIDEST).map { |index| ["#{map.name}[#{index}]", size + 1 + i * room + index] }
+      end.to_h
     end
 
     def to_s = "t#{number}"
