@@ -81,4 +81,20 @@ SELECT tasker.release_steps(array_agg(workflow_step_id), array_agg(claim_token),
 SELECT step_state, task_state FROM tasker.fail_step(:a, :a_token, '"x"');
 SELECT pg_temp.states(:t), pg_temp.doing(:t);
 
+-- the others of a map keep to its run_at, whatever a person does to one; the last two enter the queue later
+SELECT created FROM tasker.register_task_template('{"name": "later", "namespace": "found", "steps": [
+	{"name": "each", "run_at": "context.at", "delay_seconds": 60, "map": {"over": "context.n", "parallelism": 2}}]}');
+SELECT task_id AS t FROM tasker.create_task('later', '{"n": [1, 2, 3, 4], "at": "2999-01-01T00:00"}', namespace => 'found') \gset
+SELECT task_state, steps_ready FROM tasker.skip_step(:t * 1000000::bigint + 2);
+SELECT task_state FROM tasker.reset_step(:t * 1000000::bigint + 3);
+SELECT task_state FROM tasker.resolve_step(:t * 1000000::bigint + 4, '3');
+SELECT name, current_state, next_retry_at = '2999-01-01 00:00+00' AS at FROM tasker.get_step_readiness_status(:t);
+SELECT count(*) FROM tasker.claim_steps('w', 5, task_id => :t);
+-- nor is their delay counted anew
+SELECT task_id AS t FROM tasker.create_task('later', '{"n": [1, 2, 3], "at": "2000-01-01T00:00"}', namespace => 'found') \gset
+SET tasker_core.clock_offset = 61;
+SELECT steps_ready FROM tasker.skip_step(:t * 1000000::bigint + 2);
+SELECT step_name FROM tasker.claim_steps('w', 5, task_id => :t) ORDER BY 1;
+RESET tasker_core.clock_offset;
+
 SELECT * FROM tasker.verify_all() ORDER BY 1, 2, 3;

@@ -360,7 +360,27 @@ row_is_right(const TcQueueRow *row, bool touched, const TcQueueRow *wanted)
 		row->satisfied_parents == wanted->satisfied_parents;
 }
 
-/* The rest of a new row.  What people make ready keeps to the task's run_at, like everything else in it. */
+/*
+ * What people make ready keeps to the task's run_at, like everything else in it; and
+ * instances to the time from which on their map runs.  One that is reset is delayed anew.
+ */
+static TimestampTz
+ready_at(const Change *change, int32 position)
+{
+	const TcTaskView *view = &change->held.view;
+	int32		node = tc_view_node(view, position);
+	const TcQueueRow *map = row_of(&change->held, node);
+	TimestampTz time = Max(tc_session_now(), view->task.run_at);
+	TimestampTz delayed = tc_step_ready_at(&view->template->steps[node], time);
+
+	if (instances_of(view, node) == NULL || map == NULL)
+		return delayed;
+	if (position == node)
+		return map->visible_at;
+	return Max(change->touched[position] ? delayed : time, map->visible_at);
+}
+
+/* The rest of a new row. */
 static void
 fill_row(const Change *change, TcQueueRow *row, int32 position)
 {
@@ -374,8 +394,7 @@ fill_row(const Change *change, TcQueueRow *row, int32 position)
 							   definition->priority);
 	if (view->task.paused_at != TC_NO_TIME)
 		row->lane_id = -row->lane_id;
-	row->visible_at = started ? change->starts[node].visible_at
-		: tc_step_ready_at(definition, Max(tc_session_now(), view->task.run_at));
+	row->visible_at = started ? change->starts[node].visible_at : ready_at(change, position);
 	row->attempts = step->attempts;
 	row->max_attempts = tc_step_attempt_limit(definition);
 	row->attempt_no = step->history_rows;

@@ -23,7 +23,8 @@ module ModelTest
       steps = size.nil? && @random.rand < 0.06 ? layered : scattered(size || 1 + @random.rand(12))
       fail_fast = @random.rand < 0.2
       steps.each { |step| vary(step, steps, fail_fast) } unless plain
-      steps.each { |step| make_map(step, fail_fast) if !plain && @random.rand < 0.15 }
+      mapped = !plain && @random.rand < 0.6 ? 0.35 : 0
+      steps.each { |step| make_map(step, fail_fast) if @random.rand < mapped }
       Template.new(namespace: namespace, name: name, version: version, steps: steps, fail_fast: fail_fast)
     end
 
@@ -110,10 +111,9 @@ module ModelTest
     def make_map(step, fail_fast)
       return if step.signal || step.decision || !%w[all_satisfied none_failed].include?(step.rule)
 
-      step.delay = nil
-      step.run_at = nil
       step.on_failure = "fail" if step.on_failure == "skip"
-      step.unmet &&= "skip" if fail_fast && step.on_failure == "fail"
+      step.unmet = "skip" if step.unmet && fail_fast && step.on_failure == "fail"
+      step.run_at = nil if fail_fast && step.on_failure == "fail"
       step.map = { of: pick(["context.list", *step.parents, *step.parents]), parallelism: pick([nil, nil, 1, 2, 3]),
                    strategy: pick(%w[fail continue]) }
     end

@@ -47,7 +47,7 @@ module ModelTest
   class Step
     attr_reader :definition, :outcomes, :map, :inputs
     attr_accessor :state, :attempts, :called_off, :not_before, :claim, :checkpoint, :results, :attempt_error,
-                  :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches, :begins_at, :placed
+                  :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches, :begins_at, :placed, :again
 
     # @param map [String, nil] of an instance: the map that it is one of
     # @param inputs [Hash, nil] what an instance runs for
@@ -485,6 +485,7 @@ module ModelTest
     # It ends with the last of its instances; until then others take the places of those that ended.
     def run_map(map, now)
       map.state = "in_progress"
+      map.begins_at ||= [now, run_at].compact.max + (map.definition.delay || 0)
       runs = instances(map)
       return admit(map, runs.reject(&:ended?), now) if runs.any? { |step| !step.ended? || step.blocks? }
 
@@ -498,7 +499,11 @@ module ModelTest
       waiting = waiting.first([map.definition.map[:parallelism] - (open - waiting).size, 0].max) if map.definition.map[:parallelism]
       waiting.each { |step| step.placed = true }
       due = open.select { |step| step.placed && !step.begun? }
-      due.each { |step| step.not_before = [now, map.begins_at].max }
+      due.each do |step|
+        delayed = [now, run_at].compact.max + (step.again && map.definition.delay || 0)
+        step.not_before = [delayed, map.begins_at].max
+      end
+      open.each { |step| step.again = false }
       due.size
     end
 
@@ -559,6 +564,7 @@ module ModelTest
 
     def reopen(step, attempts = 0)
       step.placed = false if step.ended?
+      step.again = true
       step.state = "pending"
       step.attempts = attempts
       step.claim = nil
@@ -579,6 +585,7 @@ module ModelTest
         other.state = "cancelled"
         other.called_off = true
         other.placed = false
+        other.begins_at = nil
       end
     end
 
@@ -608,6 +615,7 @@ module ModelTest
     # A map waits for those that failed; what a template that fails fast did not come to, counts as called off.
     def leave_open
       steps.each_value do |step|
+        step.begins_at = nil
         step.state = "pending" if step.maps?
         next if step.ended? || !template.fail_fast
 

@@ -124,12 +124,27 @@ module ModelTest
     def some_step(session, states = nil)
       handle = some_handle(session)
       handle = ghost || handle if chance(0.02)
+      return some_instance(session) || some_step(session, states) if chance(0.35)
+
       steps = @world.task(session, handle)&.steps&.values || []
       wanted = states && chance(0.8) ? steps.select { |step| states.include?(step.state) } : steps
       step = pick(wanted) || pick(steps)
       return Held.new(handle: handle, id: unknown_id(handle)) if step.nil? || chance(0.02)
 
       Held.new(handle: handle, name: step.name, id: handle.ids.fetch(step.name))
+    end
+
+    # One of a map whose instances run or failed, or the map; nil: there is none.
+    def some_instance(session)
+      handle = pick(@world.free(session).select { |other| instances(session, other).any? { |step| !step.ended? || step.blocks? } }) or return
+      steps = instances(session, handle)
+      step = pick(steps + steps.map { |instance| @world.task(session, handle).steps.fetch(instance.map) }.uniq)
+      Held.new(handle: handle, name: step.name, id: handle.ids.fetch(step.name))
+    end
+
+    def instances(session, handle)
+      task = @world.task(session, handle)
+      task.final? ? [] : task.steps.values.select(&:instance?)
     end
 
     def unknown_id(handle) = handle.task_id * 1_000_000 + handle.template.steps.size + (handle.template.steps.any?(&:map) ? 50 : 1) + @random.rand(3)
