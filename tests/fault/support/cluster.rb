@@ -76,6 +76,7 @@ module Fault
 
     private
 
-    def log_file = File.join(@directory, "server.log")
+    # Beside the directory, whose file system may be full.
+    def log_file = "#{@directory}.log"
   end
 end
