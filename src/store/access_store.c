@@ -223,6 +223,9 @@ role_name(Oid role)
 	return GetUserNameFromId(role, false);
 }
 
+static void raise_no_entry(Oid caller, Oid function) pg_attribute_noreturn();
+static void raise_no_access(Oid caller, const TcFunctionAccess *entry) pg_attribute_noreturn();
+
 static void
 raise_no_entry(Oid caller, Oid function)
 {
