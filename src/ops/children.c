@@ -283,7 +283,7 @@ static bool
 lock_step(TcStepKey key, TcQueueRow *row)
 {
 	tc_final_failure_prepare(key);
-	return tc_child_wait_lock(key, row);
+	return tc_queue_lock_wait(key, TC_PHASE_TASK, TC_LOCK_RAISES, row);
 }
 
 static bool

@@ -109,10 +109,11 @@ start_pending(TcClaimTask *tasks, int n)
 	for (int i = 0; i < n; i++)
 	{
 		if (tasks[i].state == TC_TASK_PENDING)
-			started[npending] = pending[npending] = tasks[i].task_id, npending++;
+			pending[npending++] = tasks[i].task_id;
 	}
 	if (npending == 0)
 		return;
+	memcpy(started, pending, sizeof(int64) * npending);
 	nstarted = tc_task_start(started, npending);
 	for (int i = 0; i < nstarted; i++)
 	{

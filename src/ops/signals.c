@@ -92,7 +92,7 @@ deliver(const Signal *signal, TcStepKey key)
 	TcQueueRow	row;
 	TcEnded		ended;
 
-	if (!tc_wait_lock(key, false, &row))
+	if (!tc_queue_lock_wait(key, TC_PHASE_SIGNAL, TC_LOCK_WAITS, &row))
 		return false;
 	tc_signal_insert(signal->task_id, signal->name, signal->payload, key.step_no);
 	tc_end_by_itself(&row, &start, &ended);
@@ -179,7 +179,7 @@ settle_wait(void *arg)
 	const TcStep *step;
 	struct varlena *payload;
 
-	if (!tc_wait_lock(key, true, &row) || row.lane_id < 0 || row.visible_at > tc_session_now())
+	if (!tc_queue_lock_wait(key, TC_PHASE_SIGNAL, TC_LOCK_SKIPS, &row) || row.lane_id < 0 || row.visible_at > tc_session_now())
 		return false;
 	step = &tc_template_of_lane(row.lane_id)->steps[key.step_no - 1];
 	payload = tc_signal_take(key, step->signal_name);

@@ -243,37 +243,6 @@ tc_child_newest(TcStepKey key, int64 *child, TcTaskState *state)
 	return true;
 }
 
-static TcPlan plan_lock = {
-	.sql =
-	"SELECT q.lane_id, q.visible_at, q.claimed_at, q.attempt_no, q.slot FROM tasker.step_queue q"
-	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3 AND q.phase = 't' FOR UPDATE NOWAIT",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT8OID, INT4OID, INT4OID},
-};
-
-bool
-tc_child_wait_lock(TcStepKey key, TcQueueRow *row)
-{
-	Datum		values[3] = {
-		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
-		Int32GetDatum(tc_shard_key(key.task_id))
-	};
-
-	if (tc_plan_run(&plan_lock, values, NULL) == 0)
-		return false;
-	memset(row, 0, sizeof(*row));
-	row->key = key;
-	row->phase = TC_PHASE_TASK;
-	row->lane_id = tc_row_int32(0, 1);
-	row->visible_at = tc_row_timestamptz(0, 2);
-	row->claimed_at = tc_row_timestamptz(0, 3);
-	row->attempt_no = tc_row_int32(0, 4);
-	row->slot = tc_row_int16(0, 5);
-	return true;
-}
-
 /* ---- what it takes over -------------------------------------------------- */
 
 static TcPlan plan_parent = {

@@ -70,9 +70,6 @@ typedef struct TcChild
  */
 extern int	tc_children_read(int64 task_id, bool latest, TcChild **children);
 
-/* Locks the row of a step that runs as a task, or raises 55P03 at once; false when it does so no more. */
-extern bool tc_child_wait_lock(TcStepKey key, TcQueueRow *row);
-
 /* What a child takes over from its parent. */
 typedef struct TcParentTask
 {

@@ -436,12 +436,6 @@ static TcPlan plan_find_due = {
 	.argtypes = {TIMESTAMPTZOID, INT8OID},
 };
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	return tc_flow_key_compare(a, b);
-}
-
 int
 tc_flow_find_due(int max_keys, int64 **ids)
 {
@@ -451,7 +445,7 @@ tc_flow_find_due(int max_keys, int64 **ids)
 	*ids = palloc(sizeof(int64) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 		(*ids)[i] = tc_row_int64(i, 1);
-	qsort(*ids, n, sizeof(int64), compare_ids);
+	qsort(*ids, n, sizeof(int64), tc_flow_key_compare);
 	return n;
 }
 

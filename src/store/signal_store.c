@@ -130,47 +130,6 @@ tc_waits_read(int64 task_id, TcStepKey **keys)
 	return n;
 }
 
-#define WAIT_SQL \
-	"SELECT q.lane_id, q.visible_at, q.claimed_at, q.attempt_no, q.slot FROM tasker.step_queue q" \
-	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3 AND q.phase = 's' FOR UPDATE"
-
-static TcPlan plan_lock = {
-	.sql = WAIT_SQL,
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT8OID, INT4OID, INT4OID},
-};
-
-static TcPlan plan_lock_skip = {
-	.sql = WAIT_SQL " SKIP LOCKED",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT8OID, INT4OID, INT4OID},
-};
-
-bool
-tc_wait_lock(TcStepKey key, bool skip_locked, TcQueueRow *row)
-{
-	Datum		values[3] = {
-		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
-		Int32GetDatum(tc_shard_key(key.task_id))
-	};
-
-	if (tc_plan_run(skip_locked ? &plan_lock_skip : &plan_lock, values, NULL) == 0)
-		return false;
-	memset(row, 0, sizeof(*row));
-	row->key = key;
-	row->phase = TC_PHASE_SIGNAL;
-	row->lane_id = tc_row_int32(0, 1);
-	row->visible_at = tc_row_timestamptz(0, 2);
-	row->claimed_at = tc_row_timestamptz(0, 3);
-	row->attempt_no = tc_row_int32(0, 4);
-	row->slot = tc_row_int16(0, 5);
-	return true;
-}
-
 static TcPlan plan_find_due = {
 	.sql =
 	"SELECT d.task_id, d.step_no"

@@ -28,9 +28,6 @@ extern bool tc_signal_is_kept(int64 task_id);
 /* The steps of a task that wait for a signal, by number; no lock. */
 extern int	tc_waits_read(int64 task_id, TcStepKey **keys);
 
-/* Locks a step that waits for a signal; false when it does so no more. */
-extern bool tc_wait_lock(TcStepKey key, bool skip_locked, TcQueueRow *row);
-
 /* Waits that have to be looked at: their time is over, or there may be a signal. */
 extern int	tc_waits_find_due(const TcClaimScope *scope, int max_steps, TcStepKey **keys);
 

@@ -160,6 +160,43 @@ static TcPlan plan_lock_claims = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'c'"));
 static TcPlan plan_lock_claim = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'"));
 static TcPlan plan_lock_claim_skip = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'") " SKIP LOCKED");
 static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'm', 'x', " TC_LIVE_PHASES));
+#define WAIT_PLAN(policy) { \
+	.sql = \
+	"SELECT q.lane_id, q.visible_at, q.claimed_at, q.attempt_no, q.slot FROM tasker.step_queue q" \
+	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3 AND q.phase = $4 FOR UPDATE" policy, \
+	.kind = TC_WRITE, \
+	.expect = SPI_OK_SELECT, \
+	.nargs = 4, \
+	.argtypes = {INT8OID, INT4OID, INT4OID, CHAROID}, \
+}
+
+static TcPlan plans_lock_wait[TC_LOCK_POLICY_COUNT] = {
+	[TC_LOCK_WAITS] = WAIT_PLAN(""),
+	[TC_LOCK_SKIPS] = WAIT_PLAN(" SKIP LOCKED"),
+	[TC_LOCK_RAISES] = WAIT_PLAN(" NOWAIT"),
+};
+
+bool
+tc_queue_lock_wait(TcStepKey key, char phase, TcLockPolicy policy, TcQueueRow *row)
+{
+	Datum		values[4] = {
+		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
+		Int32GetDatum(tc_shard_key(key.task_id)), CharGetDatum(phase)
+	};
+
+	if (tc_plan_run(&plans_lock_wait[policy], values, NULL) == 0)
+		return false;
+	memset(row, 0, sizeof(*row));
+	row->key = key;
+	row->phase = phase;
+	row->lane_id = tc_row_int32(0, 1);
+	row->visible_at = tc_row_timestamptz(0, 2);
+	row->claimed_at = tc_row_timestamptz(0, 3);
+	row->attempt_no = tc_row_int32(0, 4);
+	row->slot = tc_row_int16(0, 5);
+	return true;
+}
+
 static TcPlan plan_lock_waiting = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'm', 'x'"));
 
 static int

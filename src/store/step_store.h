@@ -82,6 +82,18 @@ extern int	tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows)
 /* The same for rows that wait for parents, of maps whose instances run, and of steps that ended before their parents. */
 extern int	tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows);
 
+/* What becomes of a lock that somebody else holds: 55P03 at once for TC_LOCK_RAISES. */
+typedef enum TcLockPolicy
+{
+	TC_LOCK_WAITS,
+	TC_LOCK_SKIPS,
+	TC_LOCK_RAISES,
+	TC_LOCK_POLICY_COUNT
+} TcLockPolicy;
+
+/* The row of a step that waits for a signal, or runs as a task; false when it does so no more, or was skipped. */
+extern bool tc_queue_lock_wait(TcStepKey key, char phase, TcLockPolicy policy, TcQueueRow *row);
+
 /* One claimed row, without waiting: false when it is gone or locked. */
 extern bool tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row);
 
