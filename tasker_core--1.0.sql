@@ -494,7 +494,7 @@ CREATE TABLE tasker.errands (
 	shard_key		int NOT NULL,
 	task_id			bigint NOT NULL,
 	step_no			int NOT NULL,
-	kind			text NOT NULL CHECK (kind IN ('launch', 'result', 'attach', 'cancel', 'retry')),
+	kind			text NOT NULL CHECK (kind IN ('launch', 'start', 'result', 'attach', 'cancel', 'retry')),
 	child_task_id	bigint,
 	results			jsonb,
 	reason			text,
@@ -504,7 +504,7 @@ CREATE TABLE tasker.errands (
 );
 
 COMMENT ON TABLE tasker.errands IS 'what is left to do between a step and the task that runs for it; the next claim, or maintenance, does it';
-COMMENT ON COLUMN tasker.errands.kind IS 'launch: the step''s turn has come; result: its task has ended; attach: that goes on, so the step does too; cancel: nobody waits for the task any more; retry: the step is tried again';
+COMMENT ON COLUMN tasker.errands.kind IS 'launch: the step''s turn has come; start: its task has begun, and so has the one it is a step of; result: its task has ended; attach: that goes on, so the step does too; cancel: nobody waits for the task any more; retry: the step is tried again';
 COMMENT ON COLUMN tasker.errands.results IS 'of a task that completed: it may have been dropped before they are taken';
 
 -- A signal is kept until a step of its task takes it.
@@ -1397,11 +1397,11 @@ CREATE FUNCTION tasker.list_tasks(filters jsonb DEFAULT '{}', max_tasks int DEFA
 	RETURNS TABLE (task_id bigint, namespace text, task_name text, version text, state text, priority int,
 		created_at timestamptz, started_at timestamptz, finished_at timestamptz, run_at timestamptz,
 		paused_at timestamptz, failed_steps int, tags text[], correlation_id uuid, parent_correlation_id uuid,
-		initiator text, source_system text, reason text, idempotency_key text)
+		initiator text, source_system text, reason text, idempotency_key text, parent_step_id bigint)
 	AS 'MODULE_PATHNAME', 'tasker_list_tasks' LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
 
 COMMENT ON FUNCTION tasker.list_tasks(jsonb, int, bigint) IS
-	'tasks that match every filter, the newest first; the task_id of the last row as before_task_id gives the next page. Filters: namespace, name, version, state, tag, correlation_id, created_after (inclusive), created_before; times without a zone are in UTC. Errors: 22023 unknown filter or state, 22008 infinite time, TC023';
+	'tasks that match every filter, the newest first; the task_id of the last row as before_task_id gives the next page. Filters: namespace, name, version, state, tag, correlation_id, created_after (inclusive), created_before; parent_task_id (those that run, or ran, for its steps); times without a zone are in UTC. Errors: 22023 unknown filter or state, 22008 infinite time, TC023';
 
 -- ---------------------------------------------------------------------------
 -- Functions: JSON Schema.

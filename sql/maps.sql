@@ -307,6 +307,19 @@ SELECT count(*), array_agg(DISTINCT status) FROM tasker.run_sql_steps(namespaces
 SELECT pg_temp.result(:t, 'square'), pg_temp.violations(:t), state FROM tasker.tasks WHERE task_id = :t;
 DROP SCHEMA map_test CASCADE;
 
+-- A map runs since it began, whatever people do to its instances.
+SELECT created FROM tasker.register_task_template('{"name": "steady", "steps": [{"name": "each", "map": {"over": "context.n", "parallelism": 1, "failure_strategy": "continue"}}]}');
+SELECT task_id AS t FROM tasker.create_task('steady', '{"n": [1, 2, 3]}') \gset
+SELECT started_at AS began FROM tasker.workflow_steps WHERE task_id = :t AND name = 'each' \gset
+SET tasker_core.clock_offset = 600;
+SELECT task_state FROM tasker.skip_step(pg_temp.step(:t, 'each[0]'));
+SELECT pg_temp.states(:t), pg_temp.violations(:t), started_at = :'began' AS since_it_began FROM tasker.workflow_steps WHERE task_id = :t AND name = 'each';
+SELECT task_state FROM tasker.resolve_step(pg_temp.step(:t, 'each[2]'), '7');
+SELECT array_agg(w) FROM pg_temp.work(:t) w;
+RESET tasker_core.clock_offset;
+SELECT pg_temp.states(:t), pg_temp.violations(:t), pg_temp.result(:t, 'each'), started_at = :'began' AS since_it_began, finished_at - started_at > interval '9 minutes' AS for_so_long
+FROM tasker.workflow_steps WHERE task_id = :t AND name = 'each';
+
 -- Limits: of a map they are those of its instances.
 SELECT created FROM tasker.register_task_template('{"name": "limited_map", "steps": [
 	{"name": "square", "concurrency": {"key": "context.k", "limit": 2}, "map": {"over": "context.n"}},

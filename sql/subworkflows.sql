@@ -137,8 +137,67 @@ SELECT pg_temp.family(:t);
 SELECT tasker.cancel_task(:t);
 SELECT pg_temp.family(:t);
 
--- a pause is the task's own: what runs for it goes on, what comes after waits, and nothing new starts
+-- a task that is scheduled is pending until its time, and so is all that runs for it, down to the last; the first claim begins them all
 SELECT pg_temp.register('two', '[{"name": "first", "workflow": {"name": "small"}}, {"name": "second", "workflow": {"name": "small"}, "depends_on": ["first"]}]');
+SELECT pg_temp.register('three', '[{"name": "all", "workflow": {"name": "two"}}]');
+SELECT date_trunc('second', clock_timestamp()) + interval '1 hour' AS at \gset
+SELECT task_id AS t, state FROM tasker.create_task('three', namespace => 'subflows', run_at => :'at') \gset
+SELECT :'state' AS state;
+SELECT pg_temp.child(pg_temp.child(:t)) AS c \gset
+SELECT pg_temp.family(:t);
+SELECT execution_status, recommended_action, in_progress_steps FROM tasker.get_task_execution_contexts_batch(ARRAY[:t, pg_temp.child(:t), :c]) ORDER BY task_id;
+SELECT pg_temp.why(:t, 1);
+SELECT count(*) FILTER (WHERE run_at = :'at') AS at_that_time, count(started_at) AS started, (SELECT count(*) FROM tasker.claim_steps('w', 1, task_id => :c)) AS early FROM tasker.tasks WHERE task_id IN (:t, pg_temp.child(:t), :c);
+SET tasker_core.clock_offset = 3700;
+SELECT execution_status, recommended_action FROM tasker.get_task_execution_contexts_batch(ARRAY[:t, pg_temp.child(:t), :c]) ORDER BY task_id;
+SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('w', 1, task_id => :c) \gset
+SELECT pg_temp.family(:t);
+SELECT count(DISTINCT t.started_at) AS moments, count(*) AS tasks, min(x.from_state || ' to ' || x.to_state) AS move FROM tasker.tasks t JOIN tasker.task_transitions x USING (task_id) WHERE task_id IN (:t, pg_temp.child(:t), :c);
+SELECT task_state FROM tasker.complete_step(:step, :token, '1');
+SELECT pg_temp.family(:t);
+SELECT pg_temp.run(pg_temp.child(pg_temp.child(:t), 'second'));
+SELECT pg_temp.family(:t);
+RESET tasker_core.clock_offset;
+-- before that time: by hand from below it begins, by hand from above it ends; a step that is delayed is no reason to begin
+SELECT task_id AS t FROM tasker.create_task('three', namespace => 'subflows', run_at => :'at') \gset
+SELECT task_state FROM tasker.resolve_step(pg_temp.child(:t) * 1000000 + 1, '7');
+SELECT pg_temp.family(:t);
+SELECT task_id AS t FROM tasker.create_task('three', namespace => 'subflows', run_at => :'at') \gset
+SELECT tasker.cancel_task(:t);
+SELECT pg_temp.family(:t);
+SELECT task_id AS t FROM tasker.create_task('three', namespace => 'subflows', run_at => :'at') \gset
+SELECT tasker.transition_task(pg_temp.child(pg_temp.child(:t)), 'resolved_manually');
+SELECT pg_temp.family(:t);
+SELECT pg_temp.register('delayed', '[{"name": "soon", "workflow": {"name": "small"}, "delay_seconds": 600}, {"name": "then", "depends_on": ["soon"]}]');
+SELECT pg_temp.make('delayed') AS t \gset
+SELECT pg_temp.family(:t);
+SELECT execution_status FROM tasker.get_task_execution_context(:t);
+SET tasker_core.clock_offset = 700;
+SELECT pg_temp.run(pg_temp.child(:t));
+RESET tasker_core.clock_offset;
+SELECT pg_temp.family(:t);
+
+-- all that ran for a task, the newest first; read by index, however few tasks there are
+CREATE FUNCTION pg_temp.listed(filters jsonb, most int DEFAULT 100) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT task_name || ' ' || state || ' for step ' || parent_step_id % 1000000 FROM tasker.list_tasks(filters, most) $$;
+SELECT pg_temp.make('order', '{"id": 9}') AS t \gset
+SELECT pg_temp.run(:t);
+SELECT tasker.reset_step(:t * 1000000::bigint + 2) IS NOT NULL AS reset;
+SELECT pg_temp.listed(jsonb_build_object('parent_task_id', :t));
+SELECT pg_temp.listed(jsonb_build_object('parent_task_id', :'t', 'state', 'pending', 'name', 'ship'));
+SELECT pg_temp.listed(jsonb_build_object('parent_task_id', :t), 1);
+SELECT count(*) FROM pg_temp.child(:t) c, tasker.list_tasks(jsonb_build_object('parent_task_id', :t), before_task_id => c);
+SELECT count(*) AS none FROM (VALUES (pg_temp.child(:t)), (0), (-1), (9223372036854775807), (9223372036853)) p(parent), tasker.list_tasks(jsonb_build_object('parent_task_id', parent));
+SELECT count(*) = (SELECT count(*) FROM tasker.list_tasks()) AS null_is_no_filter FROM tasker.list_tasks('{"parent_task_id": null}');
+SELECT pg_temp.refusal($$tasker.list_tasks('{"parent_task_id": [1]}')$$), pg_temp.refusal($$tasker.list_tasks('{"parent_task_id": "x"}')$$), pg_temp.refusal($$tasker.list_tasks('{"parent_task_id": 1.5}')$$), pg_temp.refusal($$tasker.list_tasks('{"name": 1}')$$);
+BEGIN;
+SELECT count(*) FROM tasker.list_tasks(jsonb_build_object('parent_task_id', :t));
+SELECT seq_scan AS sequential, idx_scan > 0 AS by_index FROM pg_stat_xact_user_tables WHERE schemaname = 'tasker' AND relname = 'tasks';
+COMMIT;
+SELECT outcome FROM tasker.cancel_tasks(jsonb_build_object('parent_task_id', :t), dry_run => false);
+SELECT pg_temp.family(:t);
+
+-- a pause is the task's own: what runs for it goes on, what comes after waits, and nothing new starts
 SELECT pg_temp.make('two') AS t \gset
 SELECT tasker.pause_task(:t, 'hold');
 SELECT pg_temp.run(pg_temp.child(:t, 'first'));

@@ -7,6 +7,7 @@
 #include "api/args.h"
 #include "api/checks.h"
 #include "compat.h"
+#include "domain/order.h"
 #include "errors.h"
 #include "store/access_store.h"
 
@@ -55,15 +56,6 @@ tc_batch_step_key(int64 workflow_step_id)
 	TcStepKey	key = {tc_step_id_task(workflow_step_id), tc_step_id_no(workflow_step_id)};
 
 	return key;
-}
-
-int
-tc_int64_compare(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
 }
 
 static void

@@ -12,9 +12,6 @@
 /* The most items that one call takes. */
 #define TC_MAX_BATCH 10000
 
-/* for qsort and bsearch over int64 */
-extern int	tc_int64_compare(const void *a, const void *b);
-
 /* Refuses a number of items below min (22023) or above TC_MAX_BATCH (TC023). */
 extern void tc_check_count(const char *name, int32 count, int32 min);
 

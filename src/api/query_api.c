@@ -15,6 +15,7 @@
 #include "api/checks.h"
 #include "compat.h"
 #include "domain/backoff.h"
+#include "domain/order.h"
 #include "domain/retry.h"
 #include "domain/states.h"
 #include "ops/queries.h"

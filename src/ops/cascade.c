@@ -305,7 +305,8 @@ start(Cascade *cascade, Affected *task, TcQueueRow *row)
 	if (start.phase == TC_PHASE_TASK)
 	{
 		cascade->launches[cascade->nlaunches++] = row->key;
-		task->ended[task->n - 1].launches = true;
+		if (start.visible_at <= tc_session_now())
+			task->ended[task->n - 1].launches = true;
 	}
 	if (start.phase != 0)
 		return true;

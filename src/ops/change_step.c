@@ -408,8 +408,10 @@ align_queue(Change *change)
 	int32		nsteps = view->nsteps;
 	TcStepKey  *stale = palloc(sizeof(TcStepKey) * nsteps);
 	TcQueueRow *fresh = palloc(sizeof(TcQueueRow) * nsteps);
+	TcQueueRow *running = palloc(sizeof(TcQueueRow) * nsteps);
 	int			nstale = 0;
 	int			nfresh = 0;
+	int			nrunning = 0;
 
 	for (int32 i = 0; i < nsteps; i++)
 	{
@@ -420,6 +422,12 @@ align_queue(Change *change)
 		CHECK_FOR_INTERRUPTS();
 		if (row_is_right(row, change->touched[i], &wanted))
 			continue;
+		if (row != NULL && row->phase == TC_PHASE_MAP && wanted.phase == TC_PHASE_MAP)
+		{
+			wanted.visible_at = row->visible_at;
+			running[nrunning++] = wanted;
+			continue;			/* other counts; it runs on since it began */
+		}
 		if (row != NULL)
 		{
 			change->gone[change->ngone++] = *row;
@@ -435,6 +443,7 @@ align_queue(Change *change)
 			change->launched++;
 	}
 	tc_queue_remove(stale, nstale);
+	tc_queue_settle_waiting(running, nrunning);
 	tc_queue_insert(fresh, nfresh);
 	for (int i = 0; i < nfresh; i++)
 	{
@@ -503,6 +512,8 @@ settle_task(Change *change, const TcChangeRequest *request)
 		tc_event_task(event, view->task.task_id);
 		if (event == TC_EVENT_TASK_RETRIED)
 			tc_child_goes_on(view->task.task_id, view->task.parent_step_id);
+		else if (view->task.parent_step_id != 0)
+			tc_children_began(&view->task.task_id, 1);
 	}
 	if (all_cancelled(view))
 	{

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "compat.h"
+#include "domain/order.h"
 #include "domain/states.h"
 #include "ops/bulk.h"
 #include "ops/changes.h"
@@ -83,15 +84,6 @@ change(void *arg)
 	return true;
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
-}
-
 int
 tc_change_tasks(const TcBulkRequest *request, TcBulkItem **items)
 {
@@ -103,7 +95,7 @@ tc_change_tasks(const TcBulkRequest *request, TcBulkItem **items)
 	for (int i = 0; i < verb->nfrom; i++)
 		states[i] = tc_task_state_name(verb->from[i]);
 	n = tc_list_task_ids(request->filters, states, verb->nfrom, request->max_tasks, &task_ids);
-	qsort(task_ids, n, sizeof(int64), compare_ids);
+	qsort(task_ids, n, sizeof(int64), tc_int64_compare);
 	*items = palloc(sizeof(TcBulkItem) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{

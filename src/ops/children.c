@@ -21,6 +21,7 @@
 #include "domain/priority.h"
 #include "domain/states.h"
 #include "errors.h"
+#include "events/events.h"
 #include "guc.h"
 #include "ops/changes.h"
 #include "ops/children.h"
@@ -278,6 +279,14 @@ make_child(const TcQueueRow *row)
 
 /* ---- errands ------------------------------------------------------------- */
 
+static TcStepKey
+step_of(int64 parent_step_id)
+{
+	TcStepKey	key = {tc_step_id_task(parent_step_id), tc_step_id_no(parent_step_id)};
+
+	return key;
+}
+
 /* The row of the step, in its place in the order of locks; false when it waits for no task any more. */
 static bool
 lock_step(TcStepKey key, TcQueueRow *row)
@@ -287,7 +296,7 @@ lock_step(TcStepKey key, TcQueueRow *row)
 }
 
 static bool
-read_child(int64 task_id, TcTaskRow **child)
+read_task(int64 task_id, TcTaskRow **child)
 {
 	return tc_task_read_latest(&task_id, 1, child) == 1;
 }
@@ -318,8 +327,52 @@ launch(const TcErrand *errand)
 		return pending == TC_ERRAND_CANCEL ? make_child(&row) : true;
 	if (state == TC_TASK_ERROR)
 		retry_child(errand->key, child);
-	else if (tc_task_state_is_final(state) && read_child(child, &task))
+	else if (tc_task_state_is_final(state) && read_task(child, &task))
 		take_result(&row, task, NULL);
+	return true;
+}
+
+/* A parent that was scheduled is pending, although its child is there: until that has begun. */
+static void
+start_parents(const TcTaskRow *children, int n)
+{
+	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
+	int			nids = 0;
+	TcTaskRow  *parents;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (children[i].parent_step_id != 0)
+			ids[nids++] = tc_step_id_task(children[i].parent_step_id);
+	}
+	nids = tc_task_ids_sort_unique(ids, nids);
+	nids = nids == 0 ? 0 : tc_task_read_latest(ids, nids, &parents);
+	for (int i = 0; i < n && nids > 0; i++)
+	{
+		TcErrand	errand = {.kind = TC_ERRAND_START, .child = children[i].task_id};
+		const TcTaskRow *parent;
+
+		if (children[i].parent_step_id == 0)
+			continue;
+		errand.key = step_of(children[i].parent_step_id);
+		parent = tc_task_find(parents, nids, errand.key.task_id);
+		if (parent != NULL && parent->state == TC_TASK_PENDING)
+			add(&errand);
+	}
+}
+
+static bool
+start(const TcErrand *errand)
+{
+	int64		task_id = errand->key.task_id;
+	TcTaskRow  *task;
+
+	if (!read_task(task_id, &task) || task->state != TC_TASK_PENDING)
+		return true;
+	if (tc_task_start(&task_id, 1) == 0)
+		return false;			/* somebody has it in hand */
+	tc_event_task(TC_EVENT_TASK_STARTED, task_id);
+	start_parents(task, 1);
 	return true;
 }
 
@@ -333,7 +386,7 @@ bring_result(const TcErrand *errand)
 
 	if (!lock_step(errand->key, &row))
 		return true;
-	if (read_child(errand->child, &task))
+	if (read_task(errand->child, &task))
 	{
 		if (!tc_child_newest(errand->key, &newest, &state) || newest != errand->child ||
 			!tc_task_state_is_ended(task->state))
@@ -376,7 +429,7 @@ cancel_child(const TcErrand *errand)
 	TcTaskRow  *task;
 	TcHeldTask	held;
 
-	if (!read_child(errand->child, &task) || tc_task_state_is_final(task->state))
+	if (!read_task(errand->child, &task) || tc_task_state_is_final(task->state))
 		return true;
 	tc_hold_task(errand->child, &held);
 	if (tc_task_state_is_final(held.view.task.state))
@@ -391,13 +444,14 @@ retry(const TcErrand *errand)
 {
 	TcTaskRow  *task;
 
-	if (read_child(errand->child, &task) && task->state == TC_TASK_ERROR)
+	if (read_task(errand->child, &task) && task->state == TC_TASK_ERROR)
 		tc_retry_task(errand->child, errand->reason, NULL);
 	return true;
 }
 
 static bool (*const errands[TC_ERRAND_KIND_COUNT]) (const TcErrand *errand) = {
 	[TC_ERRAND_LAUNCH] = launch,
+	[TC_ERRAND_START] = start,
 	[TC_ERRAND_RESULT] = bring_result,
 	[TC_ERRAND_ATTACH] = attach,
 	[TC_ERRAND_CANCEL] = cancel_child,
@@ -422,7 +476,7 @@ write_down(TcErrand *errand)
 
 	if (errand->errand_id != 0)
 		return;					/* it is */
-	if (errand->kind == TC_ERRAND_RESULT && read_child(errand->child, &task) &&
+	if (errand->kind == TC_ERRAND_RESULT && read_task(errand->child, &task) &&
 		(task->state == TC_TASK_COMPLETE || task->state == TC_TASK_RESOLVED_MANUALLY))
 		errand->results = results_of_child(task);
 	tc_errand_insert(errand);
@@ -526,12 +580,17 @@ tc_children_launch(const TcStepKey *keys, int n)
 		work_off();
 }
 
-static TcStepKey
-step_of(int64 parent_step_id)
+void
+tc_children_began(const int64 *task_ids, int n)
 {
-	TcStepKey	key = {tc_step_id_task(parent_step_id), tc_step_id_no(parent_step_id)};
+	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
+	TcTaskRow  *children;
 
-	return key;
+	memcpy(ids, task_ids, sizeof(int64) * n);
+	n = tc_task_ids_sort_unique(ids, n);
+	n = tc_task_read_latest(ids, n, &children);
+	start_parents(children, n);
+	work_off();
 }
 
 void

@@ -15,6 +15,9 @@
 /* The turn of these steps has come: their rows are of phase task. */
 extern void tc_children_launch(const TcStepKey *keys, int n);
 
+/* These tasks have begun.  What they run for has too: a task that was scheduled with them is pending until then. */
+extern void tc_children_began(const int64 *task_ids, int n);
+
 /* A task has ended in this state; what it ran for follows.  Nothing for a task that is no child. */
 extern void tc_child_ended(int64 task_id, int64 parent_step_id, TcTaskState state);
 

@@ -13,6 +13,8 @@ typedef struct TcClaimBatch
 	const TcClaimRequest *request;
 	TcClaim    *claims;
 	int			n;
+	int64	   *started;		/* tasks that it started */
+	int			nstarted;
 } TcClaimBatch;
 
 /*

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "domain/instances.h"
+#include "domain/order.h"
 #include "events/events.h"
 #include "ops/claim.h"
 #include "ops/flow.h"
@@ -185,7 +186,7 @@ keys_of(const Look *look, bool all, int64 **ids)
 		if (look->applicants[i].flow_key_id > 0 && (all || look->applicants[i].decision != LEAVE))
 			(*ids)[n++] = look->applicants[i].flow_key_id;
 	}
-	qsort(*ids, n, sizeof(int64), tc_flow_key_compare);
+	qsort(*ids, n, sizeof(int64), tc_int64_compare);
 	for (int i = 0; i < n; i++)
 	{
 		if (distinct == 0 || (*ids)[distinct - 1] != (*ids)[i])
@@ -198,7 +199,7 @@ static HeldKey *
 key_of(const Look *look, const Applicant *applicant)
 {
 	return look->nkeys == 0 ? NULL :
-		bsearch(&applicant->flow_key_id, look->keys, look->nkeys, sizeof(HeldKey), tc_flow_key_compare);
+		bsearch(&applicant->flow_key_id, look->keys, look->nkeys, sizeof(HeldKey), tc_int64_compare);
 }
 
 /* With the limits of the newest version among those that have come to them. */
@@ -304,7 +305,7 @@ decide_beforehand(Look *look)
 
 	for (int i = 0; i < nids; i++)
 	{
-		if (!bsearch(&ids[i], look->tried->keys, look->tried->nkeys, sizeof(int64), tc_flow_key_compare))
+		if (!bsearch(&ids[i], look->tried->keys, look->tried->nkeys, sizeof(int64), tc_int64_compare))
 			ids[n++] = ids[i];
 	}
 	nkeys = n == 0 ? 0 : tc_flow_read(ids, n, &keys);
@@ -453,10 +454,10 @@ catch_limited(void *arg)
 static void
 note_key(Tried *tried, int64 flow_key_id)
 {
-	if (bsearch(&flow_key_id, tried->keys, tried->nkeys, sizeof(int64), tc_flow_key_compare))
+	if (bsearch(&flow_key_id, tried->keys, tried->nkeys, sizeof(int64), tc_int64_compare))
 		return;
 	tried->keys[tried->nkeys++] = flow_key_id;
-	qsort(tried->keys, tried->nkeys, sizeof(int64), tc_flow_key_compare);
+	qsort(tried->keys, tried->nkeys, sizeof(int64), tc_int64_compare);
 }
 
 /* What was worth a lock and is left all the same is somebody else's: the next look goes past it. */

@@ -108,6 +108,7 @@ start_pending(TcClaimTask *tasks, int n)
 
 	for (int i = 0; i < n; i++)
 	{
+		tasks[i].started = false;
 		if (tasks[i].state == TC_TASK_PENDING)
 			pending[npending++] = tasks[i].task_id;
 	}
@@ -117,7 +118,10 @@ start_pending(TcClaimTask *tasks, int n)
 	nstarted = tc_task_start(started, npending);
 	for (int i = 0; i < nstarted; i++)
 	{
-		find_task(tasks, n, started[i])->state = TC_TASK_IN_PROGRESS;
+		TcClaimTask *task = find_task(tasks, n, started[i]);
+
+		task->state = TC_TASK_IN_PROGRESS;
+		task->started = true;
 		tc_event_task(TC_EVENT_TASK_STARTED, started[i]);
 	}
 	if (nstarted < npending)
@@ -193,6 +197,11 @@ tc_claim_take(TcClaimBatch *batch, TcQueueRow *rows, int n, TcClaimTask *tasks, 
 		tc_event_timer(lease_until[i]);
 	}
 	tc_queue_claim(rows, tokens, lease_until, n, batch->request->worker_id);
+	for (int i = 0; i < ntasks; i++)
+	{
+		if (tasks[i].started)
+			batch->started[batch->nstarted++] = tasks[i].task_id;
+	}
 }
 
 typedef struct Catch
@@ -470,6 +479,7 @@ tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
 	touch_worker(request);
 	scope.nlanes = tc_lane_select(&request->filter, &scope.lanes);
 	batch.claims = palloc(sizeof(TcClaim) * Max(request->max_steps, 1));
+	batch.started = palloc(sizeof(int64) * Max(request->max_steps, 1));
 	*claims = batch.claims;
 	if (scope.nlanes == 0 || nshards == 0 || request->max_steps == 0)
 		return 0;
@@ -484,6 +494,8 @@ tc_claim_steps(const TcClaimRequest *request, TcClaim **claims)
 			continue;
 		claim_from_shard(&batch, &scope);
 	}
+	if (batch.nstarted > 0 && tc_lanes_nest())
+		tc_children_began(batch.started, batch.nstarted);
 	qsort(batch.claims, batch.n, sizeof(TcClaim), compare_claims);
 	add_results(&batch);
 	add_inputs(&batch);

@@ -53,7 +53,7 @@ execution_of(const TcTaskView *view, const TcExecutionContext *context)
 		return PAUSED_ABOVE;
 	if (context->ready > 0)
 		return HAS_READY_STEPS;
-	if (context->steps[TC_STEP_IN_PROGRESS] > context->maps)
+	if (context->steps[TC_STEP_IN_PROGRESS] > context->idle)
 		return PROCESSING;
 	if (context->steps[TC_STEP_WAITING_FOR_RETRY] > 0)
 		return WAITING_FOR_RETRY;
@@ -84,6 +84,14 @@ health_of(const TcTaskView *view, const TcExecutionContext *context)
 	return tc_task_state_is_ended(view->task.state) ? "blocked" : "recovering";
 }
 
+/* Others do the work of a step that is in progress and no worker's: instances, or a task whose time may not have come. */
+static bool
+is_idle(const TcStepView *step)
+{
+	return step->live && (step->phase == TC_PHASE_MAP ||
+						  (step->phase == TC_PHASE_TASK && step->visible_at > tc_session_now()));
+}
+
 void
 tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 {
@@ -100,8 +108,8 @@ tc_execution_context(const TcTaskView *view, TcExecutionContext *context)
 			context->throttled++;
 		if (tc_view_blocks(view, i))
 			context->blocking++;
-		if (view->steps[i].live && view->steps[i].phase == TC_PHASE_MAP)
-			context->maps++;
+		if (is_idle(&view->steps[i]))
+			context->idle++;
 	}
 	execution = execution_of(view, context);
 	context->execution_status = execution_names[execution].status;

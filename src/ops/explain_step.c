@@ -456,8 +456,10 @@ explain_child(Explanation *e)
 	{
 		if (children[i].key.step_no != e->key.step_no)
 			continue;
-		because(e, "runs_as_task", "runs as task " INT64_FORMAT " (%s) since %s", children[i].task_id,
-				tc_task_state_name(children[i].state), time_text(step->claimed_at));
+		because(e, "runs_as_task", "runs as task " INT64_FORMAT " (%s) since %s%s%s", children[i].task_id,
+				tc_task_state_name(children[i].state), time_text(step->claimed_at),
+				step->visible_at > tc_session_now() ? ", not before " : "",
+				step->visible_at > tc_session_now() ? time_text(step->visible_at) : "");
 		return;
 	}
 	because(e, "runs_as_task", "its turn came at %s; its task is not created yet%s", time_text(step->claimed_at),

@@ -542,7 +542,7 @@ end_tasks(const TcTaskMove *moves, const TcQueueRest *rests, int n, const TcTask
 					   moves[i].to);
 }
 
-/* No claim has started these; what ended in them did so by itself. */
+/* No claim has started these; what ended in them did so by itself, or is done by another task. */
 static void
 start_pending(TcTaskRow *tasks, int n)
 {
@@ -555,6 +555,8 @@ start_pending(TcTaskRow *tasks, int n)
 		tc_task_write_moves(&move, 1, NULL, NULL);
 		tc_event_task(TC_EVENT_TASK_STARTED, move.task_id);
 		tasks[i].state = TC_TASK_IN_PROGRESS;
+		if (tasks[i].parent_step_id != 0)
+			tc_children_began(&move.task_id, 1);
 	}
 }
 

@@ -28,7 +28,7 @@ typedef struct TcEnded
 	/* what followed */
 	int32		steps_ready;	/* how many it made ready; a join counts for the last of its parents here */
 	bool		waits;			/* a step began to wait for a signal */
-	bool		launches;		/* a step began to run as a task */
+	bool		launches;		/* a step began to run as a task, from now on */
 	int32		failed;			/* steps to count as failed on the task, itself included */
 	TcTaskState task_state;
 } TcEnded;

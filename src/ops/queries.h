@@ -12,7 +12,7 @@ typedef struct TcExecutionContext
 {
 	int32		steps[TC_STEP_STATE_COUNT]; /* how many steps are in each state */
 	int32		total;
-	int32		maps;			/* of the steps in progress, those that wait for their instances */
+	int32		idle;			/* of the steps in progress, those that wait for their instances, or for the time of their task */
 	int32		ready;
 	int32		throttled;		/* parked for their flow keys */
 	int32		blocking;		/* of the steps in error, those that block the task */

@@ -236,6 +236,10 @@ check_children(Findings *findings)
 		}
 		if (!has_child && !step->paused && !tc_errand_waits(key))
 			found(findings, node + 1, "runs as a task, and there is none");
+		if (has_child && view->task.state == TC_TASK_PENDING && children[c].state != TC_TASK_PENDING &&
+			!tc_errand_waits(key))
+			found(findings, node + 1, "task " INT64_FORMAT " runs for it, and its own has not begun",
+				  children[c].task_id);
 	}
 }
 
@@ -287,7 +291,7 @@ check_transitions(Findings *findings)
 
 /* Invariant 4, from the counts. */
 static void
-check_task(Findings *findings, const int32 *steps, int32 maps, int32 blocking, bool runnable, bool stale)
+check_task(Findings *findings, const int32 *steps, int32 entrusted, int32 blocking, bool runnable, bool stale)
 {
 	const TcTaskRow *task = &findings->view->task;
 	int32		ended = steps[TC_STEP_COMPLETE] + steps[TC_STEP_RESOLVED_MANUALLY] +
@@ -310,7 +314,7 @@ check_task(Findings *findings, const int32 *steps, int32 maps, int32 blocking, b
 			  tc_task_state_name(task->state), findings->view->live_rows);
 	if (!tc_task_state_is_ended(task->state) && !runnable)
 		found(findings, 0, "the task is %s and nothing in it can run", tc_task_state_name(task->state));
-	if (task->state == TC_TASK_PENDING && steps[TC_STEP_PENDING] + maps != findings->view->nsteps)
+	if (task->state == TC_TASK_PENDING && steps[TC_STEP_PENDING] + entrusted != findings->view->nsteps)
 		found(findings, 0, "the task is pending, but steps of it were claimed");
 	if (task->state == TC_TASK_COMPLETE && ended != findings->view->nsteps)
 		found(findings, 0, "the task is complete, but only %d of its %d steps are",
@@ -326,7 +330,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 	int32		steps[TC_STEP_STATE_COUNT] = {0};
 	bool		runnable = false;
 	int32		blocking = 0;
-	int32		maps = 0;
+	int32		entrusted = 0;	/* in progress, by instances or another task */
 
 	for (int32 i = 0; i < view->nsteps; i++)
 	{
@@ -336,7 +340,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 
 		CHECK_FOR_INTERRUPTS();
 		steps[step->state]++;
-		maps += runs_instances ? 1 : 0;
+		entrusted += runs_instances || (step->live && step->phase == TC_PHASE_TASK) ? 1 : 0;
 		blocking += tc_view_blocks(view, i) ? 1 : 0;
 		runnable = runnable || (tc_view_is_triggered(step) && !runs_instances);
 		check_attempts(&findings, step_no, step);
@@ -353,7 +357,7 @@ tc_verify_task(const TcTaskView *view, TcViolation **violations)
 		check_readiness(&findings, i, step);
 	}
 	check_children(&findings);
-	check_task(&findings, steps, maps, blocking, runnable, check_transitions(&findings));
+	check_task(&findings, steps, entrusted, blocking, runnable, check_transitions(&findings));
 	*violations = findings.items;
 	return findings.n;
 }

@@ -110,7 +110,7 @@ tc_errand_take(const TcErrand *errand)
 }
 
 static TcPlan plan_exists = {
-	.sql = "SELECT e.kind FROM tasker.errands e WHERE e.child_task_id = $1 ORDER BY e.errand_id DESC LIMIT 1",
+	.sql = "SELECT e.kind FROM tasker.errands e WHERE e.child_task_id = $1 AND e.kind <> 'start' ORDER BY e.errand_id DESC LIMIT 1",
 	.kind = TC_LATEST,
 	.expect = SPI_OK_SELECT,
 	.nargs = 1,

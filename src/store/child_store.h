@@ -16,6 +16,7 @@
 /* What has to be done to one of two tasks because of the other. */
 #define TC_ERRANDS(X) \
 	X(LAUNCH, "launch")			/* the parent's step: its turn has come */ \
+	X(START, "start")			/* the parent: its child has begun */ \
 	X(RESULT, "result")			/* the parent's step: its child has ended */ \
 	X(ATTACH, "attach")			/* the parent's step: its child goes on, so it does as well */ \
 	X(CANCEL, "cancel")			/* the child: nobody waits for it any more */ \
@@ -48,7 +49,7 @@ extern int	tc_errands_read(int32 shard_key, int max, TcErrand **errands);
 /* Takes it out; false when somebody else has. */
 extern bool tc_errand_take(const TcErrand *errand);
 
-/* Is one written down that concerns this child? */
+/* Is one written down that decides what becomes of this child, or of its end? */
 extern bool tc_errand_exists(int64 child, TcErrandKind *kind);
 
 /* Has the step one that is written down?  For checks: under the caller's snapshot. */

@@ -56,6 +56,7 @@ typedef struct TcClaimTask
 	struct varlena *context;
 	Datum		correlation_id;
 	int32		priority;
+	bool		started;		/* by this claim */
 } TcClaimTask;
 
 /* Reads tasks in their newest version; sorted by (shard_key, task_id) as given.  Returns how many there are. */

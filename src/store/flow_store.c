@@ -9,18 +9,10 @@
 #include "utils/builtins.h"
 
 #include "compat.h"
+#include "domain/order.h"
 #include "events/events.h"
 #include "store/flow_store.h"
 #include "store/plans.h"
-
-int
-tc_flow_key_compare(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
-}
 
 /* ---- by name ------------------------------------------------------------- */
 
@@ -445,7 +437,7 @@ tc_flow_find_due(int max_keys, int64 **ids)
 	*ids = palloc(sizeof(int64) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 		(*ids)[i] = tc_row_int64(i, 1);
-	qsort(*ids, n, sizeof(int64), tc_flow_key_compare);
+	qsort(*ids, n, sizeof(int64), tc_int64_compare);
 	return n;
 }
 

@@ -35,8 +35,6 @@ typedef struct TcFlowName
 	const char *text;
 } TcFlowName;
 
-extern int	tc_flow_key_compare(const void *a, const void *b);
-
 /* The ids of keys by name; 0 for those that there are none of. */
 extern void tc_flow_find(const TcFlowName *names, int n, int64 *ids);
 

@@ -2,10 +2,11 @@
  * list_store.c
  *	  Tasks that match a filter, newest first.
  *
- * Three ways lead to the tasks: by correlation id, by template, or all of them
- * from the newest down.  Each walks an index in the order of the result and
- * stops when it has enough.  What changes while a task runs (its state) is in
- * no index, so that every update of a task stays HOT.
+ * Four ways lead to the tasks: by the parent of sub-workflows, by correlation id, by
+ * template, or all of them from the newest down.  Each but the first, where there are
+ * few, walks an index in the order of the result and stops when it has enough.  What
+ * changes while a task runs (its state) is in no index, so that every update of a task
+ * stays HOT.
  */
 #include "postgres.h"
 
@@ -24,6 +25,8 @@ typedef struct Filter
 	char	   *state;
 	char	   *tag;
 	void	   *correlation_id; /* uuid */
+	bool		by_parent;
+	int64		parent_task_id;
 	TimestampTz created_after;
 	TimestampTz created_before;
 	bool		by_template;	/* namespace, name, version or the caller's rights say which */
@@ -43,12 +46,15 @@ refuse(const char *what, const char *hint)
 			 errhint("%s", hint)));
 }
 
+/* The one filter that is a number; as a string it will do as well. */
+#define PARENT "parent_task_id"
+
 static bool
 is_filter(const char *key)
 {
 	static const char *const known[] = {
 		"namespace", "name", "version", "state", "tag", "correlation_id",
-		"created_after", "created_before"
+		"created_after", "created_before", PARENT
 	};
 
 	for (int i = 0; i < lengthof(known); i++)
@@ -77,8 +83,10 @@ check_keys(const struct varlena *json)
 			key = pnstrdup(value.val.string.val, value.val.string.len);
 			if (!is_filter(key))
 				refuse(psprintf("There is no filter \"%s\".", key),
-					   "Filters are namespace, name, version, state, tag, correlation_id, created_after and created_before.");
+					   "Filters are namespace, name, version, state, tag, correlation_id, created_after, created_before and parent_task_id.");
 		}
+		else if (token == WJB_VALUE && value.type == jbvNumeric && strcmp(key, PARENT) == 0)
+			continue;
 		else if (token == WJB_VALUE && value.type != jbvString && value.type != jbvNull)
 			refuse(psprintf("The filter \"%s\" is no string.", key), "Pass every value as a string.");
 	}
@@ -86,9 +94,10 @@ check_keys(const struct varlena *json)
 
 static TcPlan plan_filter = {
 	.sql =
-	"SELECT r.namespace, r.name, r.version, r.state, r.tag, r.correlation_id, r.created_after, r.created_before"
+	"SELECT r.namespace, r.name, r.version, r.state, r.tag, r.correlation_id, r.created_after, r.created_before,"
+	" r.parent_task_id"
 	" FROM jsonb_to_record($1) AS r(namespace text, name text, version text, state text, tag text,"
-	"  correlation_id uuid, created_after timestamptz, created_before timestamptz)",
+	"  correlation_id uuid, created_after timestamptz, created_before timestamptz, parent_task_id bigint)",
 	.kind = TC_READ,
 	.expect = SPI_OK_SELECT,
 	.nargs = 1,
@@ -137,6 +146,9 @@ read_given(const struct varlena *json, Filter *filter, Datum *names, char *nulls
 	filter->correlation_id = tc_row_fixed(0, 6, UUID_LEN);
 	filter->created_after = read_time(7, "created_after");
 	filter->created_before = read_time(8, "created_before");
+	filter->by_parent = !tc_row_isnull(0, 9);
+	if (filter->by_parent)
+		filter->parent_task_id = tc_row_int64(0, 9);
 	if (filter->state != NULL && !tc_task_state_parse(filter->state, &state))
 		refuse(psprintf("There is no state \"%s\".", filter->state),
 			   "States are pending, in_progress, complete, error, cancelled and resolved_manually.");
@@ -161,9 +173,9 @@ read_filter(const struct varlena *json, Filter *filter)
 		PointerGetDatum(tc_row_varlena(0, 1));
 }
 
-/* ---- the three ways ------------------------------------------------------ */
+/* ---- the four ways ------------------------------------------------------- */
 
-/* $1 shard, $2 below this id, $3 how many, $4 … $8 filters, $9 templates, $10 states */
+/* $1 shard, $2 below this id, $3 how many, $4 … $8 filters, $9 templates, $10 states, $11 and $12 steps of the parent */
 #define MATCHES \
 	"t.shard_key = $1 AND t.task_id < $2 AND ($4 IS NULL OR t.state = $4)" \
 	" AND ($5 IS NULL OR $5 = ANY (t.tags)) AND ($7 IS NULL OR t.created_at >= $7)" \
@@ -175,16 +187,16 @@ read_filter(const struct varlena *json, Filter *filter)
 	.sql = \
 	"SELECT t.task_id, n.name, k.name, k.version, t.state, t.priority, t.created_at, t.started_at," \
 	" t.finished_at, t.run_at, t.paused_at, t.failed_steps, t.tags, t.correlation_id," \
-	" t.parent_correlation_id, t.initiator, t.source_system, t.reason, t.idempotency_key" \
+	" t.parent_correlation_id, t.initiator, t.source_system, t.reason, t.idempotency_key, t.parent_step_id" \
 	" FROM (" source ") t" \
 	" JOIN tasker.named_tasks k ON k.named_task_id = t.named_task_id" \
 	" JOIN tasker.task_namespaces n ON n.namespace_id = k.namespace_id" \
 	" ORDER BY t.task_id DESC", \
 	.kind = TC_READ, \
 	.expect = SPI_OK_SELECT, \
-	.nargs = 10, \
+	.nargs = 12, \
 	.argtypes = {INT4OID, INT8OID, INT8OID, TEXTOID, TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
-		INT4ARRAYOID, TEXTARRAYOID}, \
+		INT4ARRAYOID, TEXTARRAYOID, INT8OID, INT8OID}, \
 }
 
 static TcPlan plan_all =
@@ -199,6 +211,23 @@ LIST_PLAN("SELECT t.* FROM unnest($9::int[]) AS i(named_task_id) CROSS JOIN LATE
 		  "SELECT * FROM tasker.tasks t WHERE t.named_task_id = i.named_task_id AND " MATCHES NEWEST
 		  ") t" NEWEST);
 
+/* All of them are read before they are sorted: the planner would rather walk every task in their order. */
+static TcPlan plan_by_parent =
+LIST_PLAN("SELECT * FROM (SELECT * FROM tasker.tasks c"
+		  "  WHERE c.parent_step_id BETWEEN $11 AND $12 AND c.shard_key = $1 OFFSET 0) t"
+		  " WHERE ($6 IS NULL OR t.correlation_id = $6)"
+		  " AND ($9 IS NULL OR t.named_task_id = ANY ($9)) AND " MATCHES NEWEST);
+
+/* The steps of the parent; of one that no task can be, none. */
+static void
+bind_parent(Datum *values, int64 parent_task_id)
+{
+	int64		task_id = parent_task_id > TC_MAX_TASK_ID ? 0 : Max(parent_task_id, 0);
+
+	values[0] = Int64GetDatum(tc_step_id(task_id, 1));
+	values[1] = Int64GetDatum(tc_step_id(task_id, TC_STEP_ID_FACTOR - 1));
+}
+
 static Datum
 time_or_null(TimestampTz time, char *isnull)
 {
@@ -210,8 +239,8 @@ static uint64
 find(const Filter *filter, int32 shard_key, int max_tasks, int64 before_task_id)
 {
 	TcPlan	   *plan = &plan_all;
-	Datum		values[10];
-	char		nulls[10];
+	Datum		values[12];
+	char		nulls[12];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int32GetDatum(shard_key);
@@ -227,7 +256,10 @@ find(const Filter *filter, int32 shard_key, int max_tasks, int64 before_task_id)
 	nulls[8] = filter->by_template ? ' ' : 'n';
 	values[9] = filter->states;
 	nulls[9] = filter->states == 0 ? 'n' : ' ';
-	if (filter->correlation_id != NULL)
+	bind_parent(values + 10, filter->parent_task_id);
+	if (filter->by_parent)
+		plan = &plan_by_parent;
+	else if (filter->correlation_id != NULL)
 		plan = &plan_by_correlation;
 	else if (filter->by_template)
 		plan = &plan_by_template;

@@ -7,7 +7,7 @@
 
 #include "store/session.h"
 
-#define TC_LIST_COLUMNS 19
+#define TC_LIST_COLUMNS 20
 
 /* The columns of list_tasks, as they are returned; the first is task_id. */
 typedef struct TcListedTask
@@ -18,7 +18,7 @@ typedef struct TcListedTask
 
 /*
  * Up to max_tasks tasks with ids below before_task_id.  filters is a JSON object;
- * an unknown key, or a value that is no string, is refused (22023).
+ * an unknown key, or a value of the wrong kind, is refused (22023).
  */
 extern int	tc_list_tasks(const struct varlena *filters, int max_tasks, int64 before_task_id,
 						  TcListedTask **tasks);

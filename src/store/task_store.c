@@ -11,6 +11,7 @@
 #include "utils/lsyscache.h"
 
 #include "compat.h"
+#include "domain/order.h"
 #include "domain/states.h"
 #include "errors.h"
 #include "store/plans.h"
@@ -186,14 +187,12 @@ tc_task_forget_keys(TimestampTz before, int max_keys)
 int
 tc_task_id_compare(const void *a, const void *b)
 {
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-	int32		xs = tc_shard_key(x);
-	int32		ys = tc_shard_key(y);
+	int32		x = tc_shard_key(*(const int64 *) a);
+	int32		y = tc_shard_key(*(const int64 *) b);
 
-	if (xs != ys)
-		return xs < ys ? -1 : 1;
-	return (x > y) - (x < y);
+	if (x != y)
+		return x < y ? -1 : 1;
+	return tc_int64_compare(a, b);
 }
 
 int

@@ -145,5 +145,23 @@ check("retry: then that goes on", [TWO.states(task), TWO.state(child), TWO.erran
 ONE.complete(ONE.claim(child))
 check("retry: and ends", [TWO.states(task), TWO.state(task)], ["first complete, run complete", "complete"])
 
+# A task that was scheduled begins with its child, though somebody has it in hand just then.
+task = ONE.value("SELECT task_id FROM tasker.create_task('parent', namespace => $1, run_at => clock_timestamp() + interval '1 hour')", NAMESPACE)
+check("start: it is pending until its time", [TWO.state(task), TWO.state(TWO.child(task, 1))], %w[pending pending])
+TWO.exec("SET tasker_core.clock_offset = 4000")
+ONE.exec("BEGIN")
+ONE.exec("SELECT tasker.pause_task($1)", task)
+x = TWO.claim(TWO.child(task, 1))
+check("start: the claim does not wait for it", [TWO.state(TWO.child(task, 1)), TWO.state(task), TWO.errands(task)], ["in_progress", "pending", "start 1"])
+check("start: which verify_task knows of", TWO.violations(task), [])
+ONE.exec("COMMIT")
+MAINTAIN.call(task)
+check("start: then it has begun", [TWO.state(task), TWO.errands(task), TWO.violations(task)], ["in_progress", "none", []])
+ONE.exec("SELECT tasker.resume_task($1)", task)
+y = TWO.claim(TWO.child(task, 2))
+check("start: the other child adds nothing", [TWO.state(task), TWO.errands(task)], %w[in_progress none])
+[x, y].each { |claim| TWO.complete(claim) }
+check("start: and it ends", [TWO.complete(TWO.claim(task)), TWO.violations(task)], ["complete", []])
+
 puts "1..#{RESULTS.size}"
 exit 1 unless RESULTS.all?

@@ -35,7 +35,7 @@ module TaskerCore
 
       Exit status: 0 clean, 1 cut short or failed, 2 wrong usage or configuration,
       3 extension missing or incompatible, 4 database unreachable at the start, 5 no such task,
-      step or template, 6 its state does not allow this, 7 permission denied.
+      step, template or schedule, 6 its state does not allow this, 7 permission denied.
     TEXT
 
     # Ends the command with a status and a message.
@@ -83,7 +83,7 @@ module TaskerCore
         fail_with(err, EXTENSION, e.explanation)
       rescue ConnectionError => e
         fail_with(err, UNREACHABLE, e.message)
-      rescue TemplateNotFound, TaskNotFound, StepNotFound => e
+      rescue TemplateNotFound, TaskNotFound, StepNotFound, ObjectNotFound => e
         fail_with(err, NOT_FOUND, e.explanation)
       rescue IllegalTransition, TaskNotActive => e
         fail_with(err, REFUSED, e.explanation)

@@ -138,7 +138,7 @@ module TaskerCore
     function :get_task, "task_id bigint", :value
 
     # @!method list_tasks(filters: nil, max_tasks: nil, before_task_id: nil)
-    #   @param filters [Hash, nil] namespace, name, version, state, tag, correlation_id, created_after, created_before
+    #   @param filters [Hash, nil] namespace, name, version, state, tag, correlation_id, created_after, created_before, parent_task_id
     #   @param before_task_id [Integer, nil] the last id of the page before
     #   @return [Array<TaskSummary>] the newest first
     function :list_tasks, "filters jsonb?, max_tasks int?, before_task_id bigint?", [TaskSummary]

@@ -34,7 +34,7 @@ module TaskerCore
       "cache-control" => "no-store"
     }.freeze
     # Statuses of what the database refuses.
-    STATUSES = { TaskNotFound => 404, StepNotFound => 404, TemplateNotFound => 404, IllegalTransition => 409,
+    STATUSES = { TaskNotFound => 404, StepNotFound => 404, TemplateNotFound => 404, ObjectNotFound => 404, IllegalTransition => 409,
                  TaskNotActive => 409, PermissionDenied => 403, InvalidArgument => 400, ConnectionError => 503 }.freeze
     ROUTES = [
       ["GET", %r{\A/?\z}, :overview],
@@ -53,7 +53,8 @@ module TaskerCore
       ["POST", %r{\A/tasks/(\d{1,13})/signal\z}, :send_signal],
       ["POST", %r{\A/steps/(\d{1,19})/(reset|skip|resolve)\z}, :change_step],
       ["POST", %r{\A/dead-letters/(\d{1,18})/resolve\z}, :resolve_dead_letter],
-      ["POST", %r{\A/schedules/(pause|resume|drop)\z}, :change_schedule]
+      ["POST", %r{\A/schedules/(pause|resume|drop)\z}, :change_schedule],
+      ["POST", %r{\A/pauses/resume\z}, :end_pause]
     ].freeze
 
     # @param connection see {Connection}
@@ -107,14 +108,14 @@ module TaskerCore
     def overview(request)
       hours = [1, 6, 24].find { |choice| choice.to_s == request.params["hours"] } || 1
       page(request, "Overview", :overview, @operator.health, @operator.complaints,
-           @operator.attempts_over_time(seconds: hours * 3600), hours)
+           @operator.attempts_over_time(seconds: hours * 3600), hours, @operator.pauses)
     end
 
     def tasks(request)
       sought = request.params["q"].to_s.strip
       return redirect(request, "/tasks/#{sought}") if sought.match?(/\A\d{1,13}\z/)
 
-      filters = request.params.slice("state", "namespace", "name", "tag", "correlation_id").reject { |_, value| value.empty? }
+      filters = request.params.slice("state", "namespace", "name", "tag", "correlation_id", "parent_task_id").reject { |_, value| value.empty? }
       key = sought.match?(/\A\h{8}-\h{4}-\h{4}-\h{4}-\h{12}\z/) ? "correlation_id" : "name"
       filters[key] = sought unless sought.empty?
       before = request.params["before"]
@@ -201,6 +202,13 @@ module TaskerCore
       named = { namespace: request.params["namespace"], name: request.params["schedule"] }
       changed = @operator.scalar(:"#{verb}_schedule", **named)
       redirect(request, "/schedules", said: "#{named.values.join("/")}: #{changed ? "#{verb}: done" : "nothing to #{verb}"}")
+    end
+
+    def end_pause(request)
+      namespace, template = %w[namespace template].map { |key| request.params[key].to_s }
+      named = template.empty? ? { namespace: namespace } : { namespace: namespace, name: template }
+      changed = @operator.scalar(template.empty? ? :resume_namespace : :resume_template, **named, reason: request.reason)
+      redirect(request, "/", said: "#{named.values.join("/")}: #{changed ? "resume: done" : "nothing to resume"}")
     end
 
     # @!endgroup

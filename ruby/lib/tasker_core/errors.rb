@@ -69,6 +69,9 @@ module TaskerCore
   # No step of this id.
   class StepNotFound < DatabaseError; end
 
+  # Nothing of this name: no schedule, no namespace, no role, ...
+  class ObjectNotFound < DatabaseError; end
+
   # A move that the state machine does not allow; the hint names those it does.
   class IllegalTransition < DatabaseError; end
 
@@ -186,7 +189,7 @@ module TaskerCore
   module Errors
     [Error, ConfigurationError, TemplateError, HandlerNotFound, TransactionAborted, Rollback,
      DatabaseError, ConnectionError, CommitUnknown, TransientError, TemplateNotFound, TaskNotFound,
-     StepNotFound, IllegalTransition, LeaseLost, TaskNotActive, InvalidTemplate, TemplateConflict,
+     StepNotFound, ObjectNotFound, IllegalTransition, LeaseLost, TaskNotActive, InvalidTemplate, TemplateConflict,
      SchemaMismatch, LimitExceeded, CursorExpired, InvalidArgument, PermissionDenied, ExtensionMissing,
      IncompatibleExtension, SerializationError, ProceduralError, RetryableError, TimeoutError,
      NetworkError, PermanentError, ValidationError, NotFoundError].each do |klass|
@@ -215,6 +218,7 @@ module TaskerCore
       "22021" => SerializationError, # bytes outside the encoding
       "22P05" => SerializationError, # "\u0000" in jsonb
       "42501" => PermissionDenied,
+      "42704" => ObjectNotFound, # no schedule, namespace or role of this name
       "3F000" => ExtensionMissing, # schema tasker does not exist
       "42883" => IncompatibleExtension, # no such function, or no such argument
       "54000" => LimitExceeded,

@@ -148,6 +148,9 @@ module TaskerCore
       end
     end
 
+    # @return [Client]
+    attr_reader :client
+
     # @param client [Client]
     # @param worker_id [String]
     def initialize(client: TaskerCore.client, worker_id: "inline-#{SecureRandom.hex(4)}", lease: 300)

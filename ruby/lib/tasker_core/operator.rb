@@ -120,6 +120,10 @@ module TaskerCore
       rows(:list_schedules, namespace: namespace).map { |row| { **row, condition: condition_of(row) } }
     end
 
+    # What is paused now, namespaces and templates: the oldest pause first.
+    # @return [Array<Hash>] list_pauses
+    def pauses = rows(:list_pauses).reject { |row| row[:resumed_at] }.sort_by { |row| row[:paused_at] }
+
     # @return [Hash] get_system_health_counts
     def health = rows(:get_system_health_counts).first
 

@@ -74,15 +74,13 @@ module TaskerCore
                                           **options)
       end
 
-      # Runs the steps of one task in this thread and on this connection, as long as any is ready.
-      # @return [HandleResult]
+      # Runs the steps of one task in this thread and on this connection, as long as any is ready; those of
+      # its sub-workflows too, as far as their handlers are registered.
+      # @param registry [Registry] where the handlers of sub-workflows are
+      # @return [HandleResult] with the steps that were run, in order
       # @raise [TaskNotFound]
-      def handle(task_id, client: TaskerCore.client)
-        inline = Inline.new(client: client)
-        steps = []
-        while (claim = inline.claim(task_id: task_id, task_names: [template.full_name]).first)
-          steps << inline.run(claim, self)
-        end
+      def handle(task_id, client: TaskerCore.client, registry: TaskerCore.registry)
+        steps = run_ready(task_id, Inline.new(client: client), registry)
         execution = client.get_task_execution_context(task_id)
         raise TaskNotFound, "task #{task_id} does not exist" unless execution
 
@@ -104,6 +102,23 @@ module TaskerCore
         not_ready(client.get_step(workflow_step_id), workflow_step_id, reasons)
       end
 
+      # Runs what is ready, and what becomes so.
+      # @api private
+      # @param inline [Inline]
+      # @return [Array<StepHandleResult>]
+      def run_ready(task_id, inline, registry)
+        steps = []
+        loop do
+          while (claim = inline.claim(task_id: task_id, task_names: [template.full_name]).first)
+            steps << inline.run(claim, self)
+          end
+          below = template.workflows.empty? ? [] : run_sub_workflows(task_id, inline, registry)
+          return steps if below.empty?
+
+          steps.concat(below)
+        end
+      end
+
       # workflow_step_id = task_id * this + step_no
       STEPS_PER_TASK = 1_000_000
       # That claim_steps gives in one call.
@@ -111,6 +126,12 @@ module TaskerCore
       private_constant :STEPS_PER_TASK, :MOST_CLAIMS
 
       private
+
+      def run_sub_workflows(task_id, inline, registry)
+        SubWorkflow.open_children(task_id, client: inline.client).flat_map do |child|
+          registry.fetch(child.full_task_name, child.version)&.run_ready(child.task_id, inline, registry) || []
+        end
+      end
 
       def not_ready(step, workflow_step_id, reasons)
         why = reasons.map { |reason| "#{reason.reason}: #{reason.detail}" }.join("; ")

@@ -110,6 +110,12 @@ module TaskerCore
       end
     end
 
+    # @return [Array<String>] 'namespace/name' of the templates that steps of this one run as tasks
+    def workflows
+      started = list_of_steps(definition).filter_map { |step| step["workflow"] }.grep(Hash)
+      started.map { |workflow| "#{workflow["namespace"] || namespace}/#{workflow["name"]}" }.uniq
+    end
+
     # @return [String] the definition as JSON
     def to_json(*options) = definition.to_json(*options)
 

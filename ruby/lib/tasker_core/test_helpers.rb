@@ -79,7 +79,7 @@ module TaskerCore
 
     # Runs steps until none is ready.
     #
-    # @param task_id [Integer, nil] of this task only; nil for all of the registered templates
+    # @param task_id [Integer, nil] of this task and its sub-workflows only; nil for all of the registered templates
     # @param limit [Integer] steps after which something must be wrong
     # @param raise_errors [Boolean] whether the first failing step ends it; its failure is stored first
     # @param ahead [Boolean] let time pass where the task waits for a retry or its run_at; needs task_id
@@ -100,12 +100,12 @@ module TaskerCore
     def execute_steps_up_to(task_id, name)
       inline = Inline.new
       loop do
-        claim, = inline.claim(task_id: task_id, task_names: workflow_registry.task_names)
+        claim = next_claim(inline, task_id)
         unless claim
           test_failed("step #{name} of task #{task_id} cannot run:\n#{task_step_summary(task_id)}")
         end
         result = run_claim(inline, claim)
-        return result if claim.step_name == name.to_s
+        return result if claim.task_id == task_id && claim.step_name == name.to_s
         raise result.error if result.failed?
       end
     end
@@ -174,7 +174,7 @@ module TaskerCore
       results = []
       deadline = nil
       loop do
-        claim, = inline.claim(task_id: task_id, task_names: workflow_registry.task_names)
+        claim = next_claim(inline, task_id)
         if claim.nil?
           deadline ||= Backoff.monotonic + PATIENCE
           next if ahead && Backoff.monotonic < deadline && wait_for(task_id)
@@ -189,13 +189,32 @@ module TaskerCore
       end
     end
 
+    # A step of the task, or else of the tasks that run for steps of it.
+    def next_claim(inline, task_id)
+      family(task_id).each do |id|
+        claim, = inline.claim(task_id: id, task_names: workflow_registry.task_names)
+        return claim if claim
+      end
+      nil
+    end
+
+    # The task and its sub-workflows that have not ended, lazily, from the top.
+    def family(task_id)
+      return [task_id] if workflow_registry.to_a.all? { |handler| handler.template.workflows.empty? }
+
+      Enumerator.new do |found|
+        found << task_id
+        SubWorkflow.open_children(task_id).each { |child| family(child.task_id).each { |id| found << id } } if task_id
+      end
+    end
+
     def run_claim(inline, claim)
       inline.run(claim, workflow_registry.fetch(claim.full_task_name, claim.task_version))
     end
 
     # @return [Boolean] whether another claim can find something
     def wait_for(task_id)
-      steps = TaskerCore.client.get_step_readiness_status(task_id)
+      steps = family(task_id).flat_map { |id| TaskerCore.client.get_step_readiness_status(id) }
       return true if steps.any?(&:ready?) # since a moment ago
 
       due = steps.reject(&:ready?).filter_map(&:next_retry_at).min or return false

@@ -30,8 +30,11 @@ module TaskerCore
   TaskSummary = Value.define(
     :task_id, :namespace, :task_name, :version, :state, :priority, :created_at, :started_at, :finished_at, :run_at,
     :paused_at, :failed_steps, :tags, :correlation_id, :parent_correlation_id, :initiator, :source_system, :reason,
-    :idempotency_key
-  )
+    :idempotency_key, :parent_step_id
+  ) do
+    # @return [String] 'namespace/name'
+    def full_task_name = "#{namespace}/#{task_name}"
+  end
 
   # Row of get_next_ready_tasks.
   ReadyTask = Value.define(:task_id, :namespace, :task_name, :priority, :ready_steps, :oldest_ready_at)
@@ -242,6 +245,12 @@ module TaskerCore
     def results_of(name)
       @results.fetch(name.to_s) { raise KeyError, "no parent step #{name}; parents: #{dependencies.join(", ")}" }
     end
+
+    # What a parent that runs as a task of its own came to.
+    # @return [SubWorkflow::Result, nil] nil where it has no result: it was skipped, say
+    # @raise [KeyError] when the step has no such parent
+    # @raise [PermanentError] when the parent's result is no sub-workflow's
+    def workflow(name) = SubWorkflow.result(results_of(name), name)
   end
 
   # The step as a handler sees it: third argument of `process`.

@@ -182,6 +182,13 @@ class CommandsDatabaseTest < DatabaseTest
     assert_equal "schedule #{name}: resumed\n", cli("schedule", "resume", name)[1]
     assert_equal "schedule #{name}: dropped\n", cli("schedule", "drop", name)[1]
     assert_equal [0, "no schedule\n", ""], cli("schedule", "list", "-n", namespace)
+    %w[pause resume].each do |verb|
+      status, out, err = cli("schedule", verb, name)
+      assert_equal [5, ""], [status, out], verb
+      assert_match(/schedule "nightly" not found in namespace "#{namespace}"/, err)
+    end
+    assert_equal [5, "schedule #{name}: there is none\n", ""], cli("schedule", "drop", name)
+    assert_equal [5, { "schedule" => name, "changed" => false }], json("schedule", "drop", name)
     status, out, err = cli("schedule", "create", name, "linear", "61 * * * *")
     assert_equal [1, ""], [status, out]
     assert_match(/cron|minute/, err)

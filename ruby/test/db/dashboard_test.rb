@@ -138,6 +138,38 @@ class DashboardTest < DatabaseTest
     assert_empty client.list_schedules(namespace: namespace)
   end
 
+  def pause_of(what) = ask("/").last[%r{<tr><td><a[^>]*>#{what}</a>.*?</tr>}]
+
+  def test_what_is_paused
+    register
+    assert_nil pause_of("namespace #{namespace}")
+    client.pause_namespace(namespace, reason: "stock-taking <b>")
+    client.pause_template("linear", namespace: namespace)
+    assert_match(%r{<td><time.*?</td><td>\w+</td><td>stock-taking &lt;b&gt;</td><td><form.*>resume<}, pause_of("namespace #{namespace}"))
+    assert_match(/>resume</, pause_of("template #{namespace}/linear"))
+    refute_match(/<form/, ask("/", app: app).last[%r{<section aria-labelledby="paused">.*?</section>}m])
+    status, headers, = press("/pauses/resume", from: "/", namespace: namespace, template: "linear", reason: "counted")
+    assert_equal [303, "/?said=#{namespace}%2Flinear%3A+resume%3A+done"], [status, headers.fetch("location")]
+    assert_equal [["linear", "counted"]], client.list_pauses(namespace: namespace).select(&:resumed_at).map { |row| [row.task_name, row.resume_reason] }
+    assert_nil pause_of("template #{namespace}/linear")
+    press("/pauses/resume", from: "/", namespace: namespace, template: "")
+    assert_nil pause_of("namespace #{namespace}")
+    assert_equal 404, press("/pauses/resume", from: "/", namespace: "#{namespace} none").first
+    assert_equal 404, press("/pauses/resume", from: "/").first
+  ensure
+    client.resume_namespace(namespace)
+  end
+
+  def test_parent_and_child_lead_to_each_other
+    register(name: "child", steps: { only: [] })
+    client.register_task_template({ name: "linear", namespace: namespace, steps: [{ name: "run", workflow: { name: "child" } }] })
+    id = create
+    child = TaskerCore::SubWorkflow.child(id, "run", client: client)
+    assert_match(%r{<a href="/steps/#{id}000001">run</a> <a href="/tasks/#{child}">task #{child}</a>}, ask("/tasks/#{id}").last)
+    assert_match(%r{runs for <a href="/steps/#{id}000001">step #{id}000001</a>}, ask("/tasks/#{child}").last)
+    assert_equal [child], ask("/tasks?parent_task_id=#{id}").last.scan(%r{<td><a href="/tasks/(\d+)">}).flatten.map(&:to_i)
+  end
+
   def test_it_shows_what_its_role_was_granted
     id = failed_task
     role = "tasker_o_#{SecureRandom.hex(4)}"

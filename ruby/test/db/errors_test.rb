@@ -31,6 +31,7 @@ class ErrorsDatabaseTest < DatabaseTest
       "22003" => -> { client.cancel_task(10**20) },
       "22021" => -> { connection.query("SELECT convert_from('\\xff'::bytea, 'UTF8')") },
       "22P05" => -> { create(context: { a: "\u0000" }) },
+      "42704" => -> { client.pause_schedule("none", namespace: namespace) },
       "42501" => -> { as_nobody { client.list_tasks } },
       "42883" => -> { connection.query("SELECT tasker.no_such_function()") },
       "54000" => -> { connection.query("SELECT repeat('x', 2000000000)") },

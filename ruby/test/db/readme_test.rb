@@ -14,6 +14,7 @@ class ReadmeTest < DatabaseTest
   BLOCK = /^(?:<!-- needs: (?<library>\w+) -->\n)?```(?<language>ruby|yaml|console)\n(?<text>.*?)^```$/m
   # What a program is to print.
   PROMISES = { "TaskerCore::Events.publish(" => /^order.shipped +\{"carrier"=>"PAKET"\}|^order.shipped  \{"carrier" => "PAKET"\}/,
+               "SubWorkflow.step" => /^reserve, ship, thank\n\{"label" ?=> ?"PAKET-44"\}/,
                "minitest/autorun" => /2 runs, \d+ assertions, 0 failures, 0 errors/ }.freeze
 
   def limit = 900
@@ -77,7 +78,7 @@ class ReadmeTest < DatabaseTest
     matches.each { |match| run_block(match) }
     assert_equal "2", @pg.exec("SELECT count(*) FROM tasker.step_attempts WHERE outcome = 'completed' AND task_id = " \
                                "(SELECT min(task_id) FROM tasker.tasks)").getvalue(0, 0)
-    assert_equal "9", @pg.exec("SELECT left_over FROM stock").getvalue(0, 0)
+    assert_equal "8", @pg.exec("SELECT left_over FROM stock").getvalue(0, 0)
     assert_equal "42", @pg.exec("SELECT min(id) FROM orders").getvalue(0, 0)
   end
 

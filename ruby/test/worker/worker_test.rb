@@ -106,6 +106,59 @@ class WorkerBehaviourTest < WorkerTest
     assert_consistent task_id
   end
 
+  # Cuts 20 items in two, imports them three at a time, and gathers.
+  class Import
+    include TaskerCore::Batchable
+
+    def initialize(&write) = @write = write
+
+    def cut(*) = create_batches_outcome(worker_template_name: "work", total_items: 20, cursor_configs: create_cursor_configs(20, 2))
+
+    def work(_task, _sequence, step)
+      batch = get_batch_context(step)
+      first = step.checkpoint ? step.checkpoint.fetch("cursor") : batch.start_cursor
+      last = [first + batch.checkpoint_interval, batch.end_cursor].min
+      sum = (step.checkpoint ? step.checkpoint.fetch("accumulated_results") : 0) + (first...last).sum
+      step.transaction do |pg|
+        (first...last).each { |item| @write.call(pg, format("%02d attempt %d", item, step.attempt)) }
+        checkpoint_yield(step, cursor: last, items_processed: last - batch.start_cursor, accumulated_results: sum) if last < batch.end_cursor
+        batch_worker_success(items_processed: last - batch.start_cursor, metadata: { sum: sum })
+      end
+    end
+
+    def gather(_task, sequence, _step)
+      aggregate_batch_worker_results(detect_aggregation_scenario(sequence, "cut", "work")) do |results|
+        { sums: results.transform_values { |result| result.fetch("sum") } }
+      end
+    end
+  end
+
+  def serve_an_import(import)
+    template = { "name" => "linear", "namespace" => namespace, "steps" => [
+      { "name" => "cut", "type" => "batchable", "batch_config" => { "checkpoint_interval" => 3 } },
+      { "name" => "work", "type" => "batch_worker", "depends_on" => ["cut"], "retry" => { "max_attempts" => 1 } },
+      { "name" => "gather", "type" => "deferred_convergence", "depends_on" => ["work"] }
+    ] }
+    @registry.register(template, handlers: %w[cut work gather].to_h { |name| [name, import.method(name).to_proc] })
+    client.register_task_template(template)
+  end
+
+  def test_a_batch_worker_that_yields_goes_on_from_its_cursor_and_costs_no_attempt
+    create_ledger
+    serve_an_import(Import.new { |pg, entry| write_ledger(pg, entry) })
+    task_id = create
+    assert_equal "complete", run_task(task_id)
+    assert_equal Array.new(20) { |item| format("%02d attempt 1", item) }, ledger
+    assert_equal({ "sums" => { "work_001" => 45, "work_002" => 145 }, "worker_count" => 2 }, results_of(task_id, "gather"))
+    workers = client.get_step_readiness_status(task_id).select { |step| step.name.match?(/\Awork_/) }
+    assert_equal [["work_001", 1, 1], ["work_002", 1, 1]], workers.map { |step| [step.name, step.attempts, step.max_attempts] }
+    workers.each do |step|
+      found = client.get_step(step.workflow_step_id)
+      assert_equal [%w[yield yield yield], 1], [found.fetch("moves").map { |move| move.fetch("verb") }, found.fetch("attempt_history").size], step.name
+    end
+    assert_consistent task_id
+  end
+
   def test_permanent_errors_are_not_tried_again
     serve(one: lambda { |*|
       raise TaskerCore::PermanentError.new("never", error_code: "E7", context: { "sku" => "x" })

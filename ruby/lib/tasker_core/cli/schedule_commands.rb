@@ -40,6 +40,7 @@ module TaskerCore
           changed = c.operator.scalar(:"#{verb}_schedule", **named(c.arguments.first))
           c.out.json({ schedule: c.arguments.first, changed: changed })
           c.out.say("schedule #{c.arguments.first}: #{changed ? done : idle}")
+          NOT_FOUND if verb == "drop" && !changed
         end
       end
     end

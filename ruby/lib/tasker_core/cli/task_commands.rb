@@ -35,9 +35,10 @@ module TaskerCore
               tag: ["--tag TAG", String, "with this tag"],
               correlation_id: ["--correlation-id UUID", String, "of this correlation"],
               created_after: ["--since TIME", String, "created since"],
+              parent_task_id: ["--parent TASK_ID", Integer, "that run, or ran, for steps of this task"],
               limit: ["--limit N", Integer, "at most so many (50)"],
               before: ["--before TASK_ID", Integer, "the page before this task"] do |c|
-        filters = c.options.slice(:state, :namespace, :name, :tag, :correlation_id, :created_after)
+        filters = c.options.slice(:state, :namespace, :name, :tag, :correlation_id, :created_after, :parent_task_id)
         rows = c.operator.tasks(filters, max_tasks: c.options.fetch(:limit, 50), before_task_id: c.options[:before])
         rows = rows.map { |row| row[:paused_at] ? row.merge(state: "#{row[:state]} (paused)") : row } unless c.out.json?
         c.out.table(rows, TASK_COLUMNS, empty: "no such task")
@@ -94,7 +95,7 @@ module TaskerCore
     # A task for people: its head, its steps, and why those that wait do.
     class TaskReport
       HEAD = %w[state version priority created_at run_at started_at finished_at paused_at initiator source_system
-                reason tags correlation_id idempotency_key].freeze
+                reason tags correlation_id idempotency_key parent_step_id].freeze
       ENDED = %w[complete cancelled skipped resolved_manually].freeze
 
       def initialize(operator, document, out)

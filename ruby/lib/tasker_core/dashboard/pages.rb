@@ -39,8 +39,8 @@ module TaskerCore
           h(:main, h(:h1, title), @said && h(:p, @said, class: "said", role: "status"), content, id: "content", tabindex: "-1")), lang: "en")
       end
 
-      def overview(health, complaints, history, hours)
-        join([complaint_list(complaints),
+      def overview(health, complaints, history, hours, pauses)
+        join([complaint_list(complaints), paused(pauses),
               h(:section, h(:h2, "Now", id: "now"), tiles(health), aria_labelledby: "now"),
               h(:section, h(:h2, "Attempts, the last #{hours} h", id: "history"), ranges(hours),
                 Plot.new("Attempts that ended", history, [Plot::Series.new(key: :completed, label: "completed", kind: :bar),
@@ -178,6 +178,23 @@ module TaskerCore
         h(:ul, complaints.map { |text| h(:li, text) }, class: "complaint", role: "alert")
       end
 
+      def paused(pauses)
+        return if pauses.empty?
+
+        h(:section, h(:h2, "Paused", id: "paused"),
+          table("Paused", ["what", "since", "by", "why", "action"], pauses.map { |row| pause_row(row) }, empty: ""),
+          h(:p, "None of its steps is claimed until it is resumed; a task can be paused by itself too.", class: "note"), aria_labelledby: "paused")
+      end
+
+      def pause_row(row)
+        what = row[:task_name] ? "template #{row[:namespace]}/#{row[:task_name]}" : "namespace #{row[:namespace]}"
+        if @may_change
+          named = { namespace: row[:namespace], template: row[:task_name].to_s }.map { |name, value| h(:input, type: "hidden", name: name, value: value) }
+          action = act("/pauses", "resume", "resume", *named)
+        end
+        [link(what, "/tasks", namespace: row[:namespace], name: row[:task_name]), time(row[:paused_at]), row[:paused_by], row[:reason], action]
+      end
+
       def tiles(health)
         shown = { "tasks in progress" => [:in_progress_tasks, "in_progress"], "tasks pending" => [:pending_tasks, "pending"],
                   "tasks in error" => [:error_tasks, "error"], "tasks complete" => [:complete_tasks, "complete"], "paused" => [:paused_tasks, nil],
@@ -210,7 +227,8 @@ module TaskerCore
       def task_head(task, progress)
         percent = progress.fetch("completion_percentage").to_f
         join([h(:p, link("#{task["namespace"]}/#{task["task_name"]}", "/tasks", namespace: task["namespace"], name: task["task_name"]), " #{task["version"]} ",
-                state(task.fetch("state")), (task["paused_at"] && [" ", state("paused")]), class: "lead"),
+                state(task.fetch("state")), (task["paused_at"] && [" ", state("paused")]),
+                (task["parent_step_id"] && [" runs for ", link("step #{task["parent_step_id"]}", "/steps/#{task["parent_step_id"]}")]), class: "lead"),
               h(:p, h(:progress, "#{percent} %", max: "100", value: percent, aria_label: "completed"), " #{percent} % · ",
                 "#{progress["execution_status"].tr("_", " ")} → #{progress["recommended_action"].tr("_", " ")}"),
               facts(task.slice(*TASK_FACTS))])
@@ -247,7 +265,8 @@ module TaskerCore
       def step_table(steps)
         rows = steps.map do |step|
           id = step.fetch("workflow_step_id")
-          [link(step.fetch("name"), "/steps/#{id}"), state(step.fetch("state")), step["attempts"], time(step["started_at"]),
+          [[link(step.fetch("name"), "/steps/#{id}"), (step["child_task_id"] && [" ", link("task #{step["child_task_id"]}", "/tasks/#{step["child_task_id"]}")])],
+           state(step.fetch("state")), step["attempts"], time(step["started_at"]),
            (seconds = Graph.seconds(step)) ? duration(seconds) : nil, step.fetch("depends_on").join(", "), error_line(step["error"])]
         end
         table("Steps", ["step", "state", "attempts", "started", "took", "after", "error"], rows, empty: "No steps.")
