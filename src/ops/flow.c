@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "domain/instances.h"
+#include "domain/order.h"
 #include "ops/flow.h"
 #include "schema/condition.h"
 #include "store/attempt.h"
@@ -41,7 +42,7 @@ tc_flow_release(const TcQueueRow *rows, int n)
 	if (nids == 0)
 		return;
 	counts = palloc(sizeof(int32) * nids);
-	qsort(ids, nids, sizeof(int64), tc_flow_key_compare);
+	qsort(ids, nids, sizeof(int64), tc_int64_compare);
 	for (int i = 0; i < nids; i++)
 	{
 		if (distinct > 0 && ids[distinct - 1] == ids[i])

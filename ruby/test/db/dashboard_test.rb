@@ -152,10 +152,10 @@ class DashboardTest < DatabaseTest
     assert_equal [303, "/?said=#{namespace}%2Flinear%3A+resume%3A+done"], [status, headers.fetch("location")]
     assert_equal [["linear", "counted"]], client.list_pauses(namespace: namespace).select(&:resumed_at).map { |row| [row.task_name, row.resume_reason] }
     assert_nil pause_of("template #{namespace}/linear")
-    press("/pauses/resume", from: "/", namespace: namespace, template: "")
-    assert_nil pause_of("namespace #{namespace}")
     assert_equal 404, press("/pauses/resume", from: "/", namespace: "#{namespace} none").first
     assert_equal 404, press("/pauses/resume", from: "/").first
+    press("/pauses/resume", from: "/", namespace: namespace, template: "")
+    assert_nil pause_of("namespace #{namespace}")
   ensure
     client.resume_namespace(namespace)
   end
