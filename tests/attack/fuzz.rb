@@ -64,6 +64,7 @@ TEXTS = ["", " ", "fuzz", "other", "graph", "default", "a", "b", "fuzz/graph", "
 JSONS = ["null", "true", "0", "-0", "1e400", "-9223372036854775808", "18446744073709551616", "9" * 10_000, "0.#{"0" * 1000}1", '""', '"\\u0000"', "[]", "{}",
          "[[[[[[]]]]]]", "[" * 500 + "]" * 500, "[" * 10_000 + "]" * 10_000, '{"a": 1, "a": 2}', '{"": ""}', "NaN", '{"type": "object"}', '{"$ref": "#"}',
          '{"pattern": "((((a*)*)*)*)*$"}', '{"allOf": [{"$ref": "#"}]}', '{"namespace": "fuzz"}', '{"state": "error", "tag": "x"}', '{"created_after": "infinity"}',
+         '{"parent_task_id": 9e400}', '{"parent_task_id": -1}',
          '[{"name": "graph", "namespace": "fuzz"}]', '[{"name": "graph", "namespace": "fuzz", "run_at": "infinity"}]', '[{}]', '[1, null]',
          '{"name": "x", "namespace": "fuzz", "steps": []}', '{"name": "x", "namespace": "fuzz", "steps": [{"name": "a", "depends_on": ["a"]}]}',
          '{"name": "y", "namespace": "fuzz", "steps": [{"name": "a"}, {"name": "b", "depends_on": ["a"]}]}', '{"name": 1, "steps": {"a": 1}}',

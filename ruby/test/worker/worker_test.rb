@@ -106,6 +106,23 @@ class WorkerBehaviourTest < WorkerTest
     assert_consistent task_id
   end
 
+  # The parent's and the child's steps are run by whoever has their handlers: here, one worker.
+  def test_a_step_that_runs_as_a_task
+    order = { name: "linear", namespace: namespace, steps: [
+      TaskerCore::SubWorkflow.step("double", "doubling", context: { n: TaskerCore::SubWorkflow.path("context.amount") }),
+      { name: "tell", depends_on: ["double"] }
+    ] }
+    doubling = { name: "doubling", namespace: namespace, steps: [{ name: "twice" }] }
+    @registry.register(doubling, handlers: { twice: ->(task, *) { task.context["n"] * 2 } })
+    @registry.register(order, handlers: { tell: ->(_, sequence, _) { sequence.workflow("double").then { |done| [done.task_id, done.results_of("twice")] } } })
+    [doubling, order].each { |template| client.register_task_template(template) }
+    task_id = create(context: { amount: 21 })
+    assert_equal "complete", run_task(task_id)
+    child = TaskerCore::SubWorkflow.child(task_id, "double", client: client)
+    assert_equal [child, 42], results_of(task_id, "tell")
+    [task_id, child].each { |id| assert_consistent id }
+  end
+
   # Cuts 20 items in two, imports them three at a time, and gathers.
   class Import
     include TaskerCore::Batchable
