@@ -158,6 +158,15 @@ SELECT pg_temp.family(:t);
 SELECT pg_temp.run(pg_temp.child(pg_temp.child(:t), 'second'));
 SELECT pg_temp.family(:t);
 RESET tasker_core.clock_offset;
+-- two at the root, whose tasks are claimed together
+SELECT pg_temp.register('twin', '[{"name": "only"}]'), pg_temp.register('twins', '[{"name": "x", "workflow": {"name": "twin"}}, {"name": "y", "workflow": {"name": "twin"}}]');
+SELECT task_id AS t FROM tasker.create_task('twins', namespace => 'subflows', run_at => :'at') \gset
+SET tasker_core.clock_offset = 3700;
+SELECT count(*) AS claimed FROM tasker.claim_steps('w', 10, task_names => '{subflows/twin}', lease_seconds => 600);
+RESET tasker_core.clock_offset;
+SELECT pg_temp.family(:t);
+SELECT count(*) AS moves, (SELECT count(*) FROM tasker.errands WHERE task_id = :t) AS errands FROM tasker.task_transitions WHERE task_id = :t;
+SELECT tasker.cancel_task(:t);
 -- before that time: by hand from below it begins, by hand from above it ends; a step that is delayed is no reason to begin
 SELECT task_id AS t FROM tasker.create_task('three', namespace => 'subflows', run_at => :'at') \gset
 SELECT task_state FROM tasker.resolve_step(pg_temp.child(:t) * 1000000 + 1, '7');

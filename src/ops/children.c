@@ -332,7 +332,7 @@ launch(const TcErrand *errand)
 	return true;
 }
 
-/* A parent that was scheduled is pending, although its child is there: until that has begun. */
+/* A parent that was scheduled is pending, although its children are there: until the first of them has begun. */
 static void
 start_parents(const TcTaskRow *children, int n)
 {
@@ -350,14 +350,16 @@ start_parents(const TcTaskRow *children, int n)
 	for (int i = 0; i < n && nids > 0; i++)
 	{
 		TcErrand	errand = {.kind = TC_ERRAND_START, .child = children[i].task_id};
-		const TcTaskRow *parent;
+		TcTaskRow  *parent;
 
 		if (children[i].parent_step_id == 0)
 			continue;
 		errand.key = step_of(children[i].parent_step_id);
-		parent = tc_task_find(parents, nids, errand.key.task_id);
-		if (parent != NULL && parent->state == TC_TASK_PENDING)
-			add(&errand);
+		parent = unconstify(TcTaskRow *, tc_task_find(parents, nids, errand.key.task_id));
+		if (parent == NULL || parent->state != TC_TASK_PENDING)
+			continue;
+		add(&errand);
+		parent->state = TC_TASK_IN_PROGRESS;	/* once will do */
 	}
 }
 

@@ -212,6 +212,8 @@ check_children(Findings *findings)
 {
 	const TcTaskView *view = findings->view;
 	TcChild    *children;
+	int32		begun = 0;
+	bool		told = false;
 	int			n;
 	int			c = 0;
 
@@ -236,11 +238,14 @@ check_children(Findings *findings)
 		}
 		if (!has_child && !step->paused && !tc_errand_waits(key))
 			found(findings, node + 1, "runs as a task, and there is none");
-		if (has_child && view->task.state == TC_TASK_PENDING && children[c].state != TC_TASK_PENDING &&
-			!tc_errand_waits(key))
-			found(findings, node + 1, "task " INT64_FORMAT " runs for it, and its own has not begun",
-				  children[c].task_id);
+		if (has_child && children[c].state != TC_TASK_PENDING)
+		{
+			begun = node + 1;
+			told = told || tc_errand_waits(key);
+		}
 	}
+	if (begun != 0 && !told && view->task.state == TC_TASK_PENDING)
+		found(findings, begun, "a task runs for it, and its own has not begun");
 }
 
 /* The claim index would not find a row with a wrong lane. */
