@@ -157,6 +157,24 @@ SELECT count(t.task_id) FROM unnest(ARRAY['{"key": 1}', '{"key": 1.0}', '{"key":
 SELECT count(*) FROM tasker.claim_steps('w', 10, '{flow}', task_names => '{flow/turns}');
 SELECT left(key, 20) AS key, length(key) > 500 AS long, running, waiting FROM tasker.flow_limits WHERE task_name = 'turns' AND key !~ '^[ABqQz]$' ORDER BY flow_limits.key COLLATE "C";
 
+-- a key that changes while its step is claimed: the claim keeps the place it has, the next one takes the new key's
+SELECT created FROM tasker.register_task_template('{"name": "late", "namespace": "flow", "steps": [{"name": "p"}, {"name": "q"},
+	{"name": "c", "depends_on": ["p", "q"], "trigger_rule": "one_satisfied", "concurrency": {"key": "results.q.to", "limit": 1}}]}');
+SELECT pg_temp.make('late', 'k', 2), pg_temp.claim(10, '{flow/late}');
+CREATE FUNCTION pg_temp.end_late(label text, step text) RETURNS text LANGUAGE sql AS $$
+	SELECT c.status FROM tasker.step_queue q JOIN tasker.tasks t USING (task_id) JOIN tasker.named_steps s USING (named_task_id, step_no),
+		tasker.complete_step(q.task_id * 1000000 + q.step_no, q.claim_token, '{"to": "A"}') c
+	WHERE q.phase = 'c' AND s.name = step AND concat(t.context ->> 'key', t.context ->> 'n') = label $$;
+SELECT pg_temp.end_late('k1', 'p'), pg_temp.end_late('k2', 'p'), pg_temp.claim(10, '{flow/late}', 10), pg_temp.keys('late');
+SELECT pg_temp.end_late('k1', 'q'), pg_temp.end_late('k2', 'q'), pg_temp.claim(10, '{flow/late}', 10), pg_temp.keys('late');
+SELECT explain.reason, explain.detail ~ 'key "A"' AS of_the_new_key FROM tasker.step_queue q JOIN tasker.tasks t USING (task_id), tasker.explain_step(q.task_id * 1000000 + q.step_no) AS explain
+WHERE q.phase = 'p' AND t.context ->> 'key' = 'k';
+SET tasker_core.clock_offset = 20;
+SELECT pg_temp.claim(1, '{flow/late}', 10), pg_temp.keys('late'), pg_temp.claim(10, '{flow/late}', 10), pg_temp.keys('late');
+SELECT pg_temp.end_late('k1', 'c'), pg_temp.keys('late'), pg_temp.claim(10, '{flow/late}', 10), pg_temp.keys('late'), pg_temp.end_late('k2', 'c');
+RESET tasker_core.clock_offset;
+SELECT pg_temp.keys('late');
+
 -- a rate: so many starts in any period, and no more
 SELECT created FROM tasker.register_task_template('{"name": "paced", "namespace": "flow", "steps": [{"name": "a", "rate_limit": {"key": "context.key", "limit": 3, "period_seconds": 60}}]}');
 SELECT pg_temp.make('paced', 'r', 8), pg_temp.claim(2, '{flow/paced}'), pg_temp.claim(10, '{flow/paced}'), pg_temp.keys('paced');

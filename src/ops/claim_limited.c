@@ -232,12 +232,15 @@ count_room(HeldKey *key)
 	key->parks = false;
 }
 
-/* A claim whose lease ran out holds its key until now, unless its task was paused meanwhile. */
+/*
+ * A claim whose lease ran out holds its key until now, unless its task was paused meanwhile.  It may be another one
+ * than the step comes to now: a parent that it did not wait for may have ended since.
+ */
 static bool
 holds_key(const Applicant *applicant)
 {
 	return applicant->candidate.phase == TC_PHASE_CLAIMED &&
-		(applicant->row == NULL || applicant->row->flow_key_id != 0);
+		(applicant->row == NULL || applicant->row->flow_key_id == applicant->flow_key_id);
 }
 
 static Decision
@@ -421,6 +424,23 @@ write_keys(Look *look)
 	tc_flow_write(changed, n);
 }
 
+/* The places of claims whose lease ran out under another key than their steps have now. */
+static void
+release_other_keys(const Look *look)
+{
+	TcQueueRow *rows = palloc(sizeof(TcQueueRow) * Max(look->n, 1));
+	int			n = 0;
+
+	for (int i = 0; i < look->n; i++)
+	{
+		const Applicant *applicant = &look->applicants[i];
+
+		if (applicant->decision != LEAVE && !holds_key(applicant))
+			rows[n++] = *applicant->row;
+	}
+	tc_flow_release(rows, n);
+}
+
 static bool
 catch_limited(void *arg)
 {
@@ -443,6 +463,7 @@ catch_limited(void *arg)
 	if (look->done == 0)
 		return false;
 	write_keys(look);
+	release_other_keys(look);
 	tc_claim_record_lost(parked, nparked);
 	tc_flow_park(parked, nparked);
 	tc_claim_take(look->batch, taken, ntaken, tasks, ntasks);

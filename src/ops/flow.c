@@ -180,10 +180,13 @@ tc_flow_key_of(TcStepKey step, const TcTemplate *template, TcFlowKey *key)
 {
 	TcFlowName	name;
 	TcFlowKey  *keys;
-	int64		id;
+	int64		id = tc_flow_parked_for(step);
 
-	tc_flow_names(&step, &template, 1, &name);
-	tc_flow_find(&name, 1, &id);
+	if (id == 0)
+	{
+		tc_flow_names(&step, &template, 1, &name);
+		tc_flow_find(&name, 1, &id);
+	}
 	if (id == 0 || tc_flow_read(&id, 1, &keys) == 0)
 		return false;
 	*key = *keys;

@@ -17,7 +17,7 @@ extern void tc_flow_release(const TcQueueRow *rows, int n);
 /* Lost claims of paused tasks hold their keys no more; waits for nobody. */
 extern void tc_flow_let_go_lost(int32 shard_key, int max_rows);
 
-/* The key of a step that has limits, as it is known; false where none of its like ever came to be claimed. */
+/* The key that a step with limits waits for, or will come to; false where none of its like ever came to be claimed. */
 extern bool tc_flow_key_of(TcStepKey step, const TcTemplate *template, TcFlowKey *key);
 
 /* What the keys of steps are called; names[i] for keys[i], whose step has limits. */

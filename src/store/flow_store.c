@@ -382,6 +382,26 @@ tc_flow_park(const TcQueueRow *rows, int n)
 		elog(ERROR, "a locked queue row vanished");
 }
 
+static TcPlan plan_parked_for = {
+	.sql =
+	"SELECT q.flow_key_id FROM tasker.step_queue q"
+	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3 AND q.phase = 'p'",
+	.kind = TC_READ,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT8OID, INT4OID, INT4OID},
+};
+
+int64
+tc_flow_parked_for(TcStepKey key)
+{
+	Datum		values[3] = {
+		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no), Int32GetDatum(tc_shard_key(key.task_id))
+	};
+
+	return tc_plan_run(&plan_parked_for, values, NULL) == 0 ? 0 : tc_row_int64(0, 1);
+}
+
 static TcPlan plan_let_go = {
 	.sql =
 	"WITH lost AS MATERIALIZED ("

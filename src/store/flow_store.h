@@ -71,6 +71,9 @@ extern int	tc_flow_find_due(int max_keys, int64 **ids);
 /* Parks rows that are locked, for the keys that are in them. */
 extern void tc_flow_park(const TcQueueRow *rows, int n);
 
+/* The key for which a row is parked; 0 where it is not. */
+extern int64 tc_flow_parked_for(TcStepKey key);
+
 /*
  * Lets rows of a locked key go back to the others that are ready: of each lane up to
  * max_rows, the oldest tasks first.  Rows that somebody else holds are passed over.
