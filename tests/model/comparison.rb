@@ -70,7 +70,8 @@ module ModelTest
       Comparison.rows("get_step_transitive_dependencies(#{@handle}/#{step.name})", views.ancestors(step),
                       @server.rows(ANCESTORS, [@handle.ids.fetch(step.name)]))
       document = @server.value("SELECT tasker.get_task($1)", [@handle.task_id]).value
-      Comparison.row("get_task(#{@handle}), task", { "state" => task.state }, document.fetch("task"))
+      held_by = document["task"]["held_by"]&.map { |pause| pause.fetch("paused") }&.sort
+      Comparison.row("get_task(#{@handle}), task", { "state" => task.state, "held_by" => task.held_by }, document.fetch("task").merge("held_by" => held_by))
       steps = document.fetch("steps").each { |row| row["depends_on"] = row["depends_on"].sort }
       Comparison.rows("get_task(#{@handle}), steps", views.document_steps, steps)
     end

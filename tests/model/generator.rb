@@ -1,11 +1,14 @@
 # frozen_string_literal: true
 
+require_relative "limited_templates"
 require_relative "model"
 
 module ModelTest
   # Random templates. Every delay and lease is so long, and so far from any sum of others, that the
   # seconds a run takes never decide what is due: only the steps of the test clock do.
   class Generator
+    include LimitedTemplates
+
     TICK = 600                  # seconds; the test clock moves by multiples of it
     LEASES = [600, 600, 1200, 450.25, 6000, 86_400].freeze
     DELAYS = [0, 0, 600, 1200, 450.25, 7200].freeze
@@ -32,7 +35,14 @@ module ModelTest
     def document(template)
       steps = template.steps.shuffle(random: @random).map { |step| step_document(step) }
       { "name" => template.name, "namespace" => template.namespace, "version" => template.version,
-        "on_failure" => template.fail_fast ? "fail_fast" : "continue", "steps" => steps }
+        "on_failure" => template.fail_fast ? "fail_fast" : "continue", "steps" => steps, **limit_document(template.limit) }
+    end
+
+    # What has an array where one of the maps looks for it.
+    def wrapped(list, maps)
+      (pick(maps) || { inside: [] })[:inside].reverse.reduce(list) do |inner, part|
+        part.is_a?(Integer) ? [*[[0]] * part, inner] : { part => inner, "total" => 2 }
+      end
     end
 
     # nil from an empty list
@@ -115,11 +125,12 @@ module ModelTest
       step.unmet = "skip" if step.unmet && fail_fast && step.on_failure == "fail"
       step.run_at = nil if fail_fast && step.on_failure == "fail"
       step.map = { of: pick(["context.list", *step.parents, *step.parents]), parallelism: pick([nil, nil, 1, 2, 3]),
-                   strategy: pick(%w[fail continue]) }
+                   strategy: pick(%w[fail continue]), inside: pick([[], [], ["items"], ["pages", 1]]), spelt_out: @random.rand < 0.3 }
     end
 
     def map_document(map)
-      { "over" => map[:of] == "context.list" ? map[:of] : "results.#{map[:of]}", "parallelism" => map[:parallelism],
+      parts = (map[:of] == "context.list" ? %w[context list] : ["results", map[:of]]) + map[:inside].map(&:to_s)
+      { "over" => map[:spelt_out] ? parts : parts.join("."), "parallelism" => map[:parallelism],
         "failure_strategy" => map[:strategy] }.compact
     end
 
@@ -148,7 +159,7 @@ module ModelTest
         "trigger_rule" => (step.rule unless converges && !step.decision),
         "when" => step.condition && condition_document(step.condition), "when_unmet" => step.unmet,
         "delay_seconds" => step.delay, "run_at" => ("context.at" if step.run_at),
-        "map" => step.map && map_document(step.map)
+        "map" => step.map && map_document(step.map), **limit_document(step.limit)
       }.compact
     end
 

@@ -2,6 +2,7 @@
 
 require "json"
 require "set"
+require_relative "limits"
 require_relative "moment"
 
 module ModelTest
@@ -17,10 +18,13 @@ module ModelTest
   # run_at: whether it waits for context.at; condition: {of, op, value}, of "context.order" or a parent's name
   Definition = Struct.new(:name, :parents, :queue, :priority, :retryable, :max_attempts, :backoff, :base_ms, :cap_ms,
                           :timeout, :on_failure, :rule, :decision, :condition, :unmet, :delay, :run_at, :signal, :map,
-                          keyword_init: true)
+                          :limit, keyword_init: true)
   Wait = Struct.new(:deadline, keyword_init: true)
-  Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, keyword_init: true)
-  Claim = Struct.new(:token, :claimed_at, :lease_until, keyword_init: true)
+  Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, :limit, keyword_init: true) do
+    def limited? = !limit.nil? || steps.any?(&:limit)
+    def place = [namespace, name]
+  end
+  Claim = Struct.new(:token, :claimed_at, :lease_until, :key, keyword_init: true)
   Outcome = Struct.new(:state, :next_retry_at, keyword_init: true)
 
   TASK_STATES = %w[pending in_progress complete error cancelled resolved_manually].freeze
@@ -48,6 +52,7 @@ module ModelTest
     attr_reader :definition, :outcomes, :map, :inputs
     attr_accessor :state, :attempts, :called_off, :not_before, :claim, :checkpoint, :results, :attempt_error,
                   :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches, :begins_at, :placed, :again
+    attr_writer :aside
 
     # @param map [String, nil] of an instance: the map that it is one of
     # @param inputs [Hash, nil] what an instance runs for
@@ -65,6 +70,9 @@ module ModelTest
       super
       @outcomes = @outcomes.dup
     end
+
+    # The key under which a claim found no room for it.
+    def aside = (@aside unless ended?)
 
     def name = map ? "#{map}[#{inputs["index"]}]" : definition.name
     def instance? = !map.nil?
@@ -114,19 +122,23 @@ module ModelTest
   end
 
   class Task
+    include LimitedTask
+
     attr_reader :template, :priority, :run_at, :steps, :context, :kept
     attr_accessor :state, :paused
 
     # @param now [Moment] of this operation, as everywhere here
     # @param numbers [Hash{String => Integer}] step_no by name: a topological order
     # @param at [Moment, nil] the time in its context, nil where there is none
-    # @param holds [Set] of the templates that are paused, as [namespace, name], now and later
-    def initialize(template, now, numbers, priority: 0, run_at: nil, context: {}, at: nil, holds: Set.new)
+    # @param width [Integer, nil] how many elements a map may have
+    # @param holds [Set] of what is paused now and later: templates, as [namespace, name], and namespaces, as [namespace]
+    def initialize(template, now, numbers, priority: 0, run_at: nil, context: {}, at: nil, width: nil, holds: Set.new)
       @template = template
       @priority = priority
       @run_at = run_at
       @context = context
       @at = at
+      @width = width
       @holds = holds
       @state = "pending"
       @paused = false
@@ -153,8 +165,15 @@ module ModelTest
     end
 
     def final? = FINAL_TASK_STATES.include?(state)
-    def held_above? = @holds.include?([template.namespace, template.name])
+    def held_above? = @holds.include?(template.place) || @holds.include?(template.place.first(1))
     def held? = paused || held_above?
+
+    # nil: by nothing but itself
+    def held_by
+      held = { "namespace" => template.place.first(1), "template" => template.place }.select { |_, place| @holds.include?(place) }
+      held.keys unless held.empty?
+    end
+
     def parents(step) = step.definition.parents.map { |name| steps.fetch(name) }
     def children(step) = nodes.select { |other| other.definition.parents.include?(step.name) }
 
@@ -191,7 +210,7 @@ module ModelTest
     # ---- readiness -----------------------------------------------------------
 
     def ready?(step, now)
-      %w[pending waiting_for_retry].include?(step.state) && !step.not_before.nil? && !held? && !final? &&
+      %w[pending waiting_for_retry].include?(step.state) && !step.not_before.nil? && !step.aside && !held? && !final? &&
         step.not_before <= now
     end
 
@@ -221,7 +240,7 @@ module ModelTest
       lose_attempt(step, now) if step.state == "in_progress"
       lease = [lease_seconds, step.definition.timeout].compact.min
       step.state = "in_progress"
-      step.claim = Claim.new(token: token, claimed_at: now, lease_until: now + lease)
+      step.claim = Claim.new(token: token, claimed_at: now, lease_until: now + lease, key: flow_key(step))
       step.last_attempted_at = now
       self.state = "in_progress"
     end
@@ -275,7 +294,7 @@ module ModelTest
       timeout = step.definition.timeout
       wanted = [now + lease_seconds, step.claim.lease_until].max
       ends = [wanted, (step.claim.claimed_at + timeout if timeout)].compact.min
-      step.claim = Claim.new(token: token, claimed_at: step.claim.claimed_at, lease_until: ends)
+      step.claim = Claim.new(**step.claim.to_h, lease_until: ends)
       true
     end
 
@@ -306,6 +325,7 @@ module ModelTest
       return false if paused == wanted
 
       self.paused = wanted
+      forget_aside
       true
     end
 
@@ -456,9 +476,10 @@ module ModelTest
     def start_map(map, now)
       map.begins_at = map.not_before
       map.not_before = nil
-      items = items_of(map.definition.map[:of])
+      items = items_of(map.definition.map)
       return fail_map(map, now, "there is nothing at #{map_path(map)} to map over") if items == :none
       return fail_map(map, now, "#{map_path(map)} is no array to map over, but #{description(items)}") unless items.is_a?(Array)
+      return fail_map(map, now, "TC023: the array has #{items.size} elements, the limit is #{@width}") if @width && items.size > @width
 
       map.state = "in_progress"
       items.each_with_index do |item, i|
@@ -467,13 +488,25 @@ module ModelTest
       end
     end
 
-    def items_of(place)
-      return context.value.fetch("list", :none) if place == "context.list"
-
-      steps.fetch(place).results ? steps.fetch(place).results.value : :none
+    def items_of(map)
+      root = if map[:of] == "context.list" then context.value.fetch("list", :none)
+             else steps.fetch(map[:of]).results ? steps.fetch(map[:of]).results.value : :none
+             end
+      map[:inside].reduce(root) do |value, part|
+        case value
+        when Hash then value.fetch(part.to_s, :none)
+        when Array then part.is_a?(Integer) ? value.fetch(part, :none) : :none
+        else :none
+        end
+      end
     end
 
-    def map_path(map) = map.definition.map[:of] == "context.list" ? "context.list" : "results.#{map.definition.map[:of]}"
+    def map_path(map)
+      of, inside = map.definition.map.values_at(:of, :inside)
+      parts = (of == "context.list" ? %w[context list] : ["results", of]) + inside.map(&:to_s)
+      map.definition.map[:spelt_out] ? FlowKey.json(parts) : parts.join(".")
+    end
+
     def description(value) = value.is_a?(Hash) ? "an object" : JSON.generate(value)
 
     def fail_map(map, now, reason)
@@ -565,6 +598,7 @@ module ModelTest
     def reopen(step, attempts = 0)
       step.placed = false if step.ended?
       step.again = true
+      step.aside = nil
       step.state = "pending"
       step.attempts = attempts
       step.claim = nil

@@ -22,6 +22,10 @@ module ModelTest
       @microseconds ||= microseconds if (microseconds - @expected).abs <= TOLERANCE
       @microseconds == microseconds
     end
+
+    # Between which it is, as far as is known.
+    def earliest = @microseconds || @expected - TOLERANCE
+    def latest = @microseconds || @expected + TOLERANCE
   end
 
   # Some seconds after an instant.
@@ -38,6 +42,9 @@ module ModelTest
     def +(other) = Moment.new(instant, seconds + other.to_r)
 
     def <=>(other) = place <=> other.place
+
+    def earliest = instant.earliest + (seconds * 1_000_000).to_i
+    def latest = instant.latest + (seconds * 1_000_000).to_i
 
     def agrees?(microseconds) = !microseconds.nil? && instant.agrees?(microseconds - (seconds * 1_000_000).to_i)
 

@@ -55,10 +55,12 @@ module ModelTest
     def operation(session, text, sql, parameters, touched)
       @operations += 1
       moment = now
+      held = @flow.holders unless session.open?
       answer = ask(session, sql, parameters)
       note(session, text, brief(answer))
       expected = predict { yield moment, answer.is_a?(Refusal) ? [] : answer }
       agree(text, expected, answer)
+      @flow.count_freed(text[/\A\w+/], held) if held
       refused = expected.is_a?(Refused)
       check(touched.uniq, session) unless refused && session.open?
       refused
@@ -106,6 +108,9 @@ module ModelTest
     end
 
     # ---- choosing ------------------------------------------------------------
+
+    # Templates whose tasks it may change.
+    def reachable(session) = session.open? ? @templates.reject(&:limited?) : @templates
 
     def some_handle(session)
       free = @world.free(session)
@@ -158,7 +163,7 @@ module ModelTest
     # another's token.
     def some_claim(session)
       @claims = @claims.last(REMEMBERED)
-      known = @claims.select { |held| held.handle.owner.nil? || held.handle.owner == session }
+      known = @claims.select { |held| @world.free?(session, held.handle) }
       live = known.select { |held| live?(session, held) }
       paused = live.select { |held| @world.task(session, held.handle).paused }
       return pick(paused) if paused.any? && chance(0.4)
@@ -174,8 +179,8 @@ module ModelTest
     # Of a decision, mostly one that can be followed.
     def some_result(held = nil)
       definition = held&.name && held.handle.template.steps.find { |step| step.name == held.name }
-      mapped = held&.name && held.handle.template.steps.any? { |step| step.map && step.map[:of] == held.name }
-      return Json.new(pick(Generator::LISTS)) if mapped && !definition&.decision && chance(0.8)
+      maps = held&.name ? held.handle.template.steps.filter_map(&:map).select { |map| map[:of] == held.name } : []
+      return Json.new(@generator.wrapped(pick(Generator::LISTS), maps)) if maps.any? && !definition&.decision && chance(0.8)
       return Json.new(pick(Generator::RESULTS)) unless definition&.decision && chance(0.9)
       return Json.new({ "branches" => ["nobody"] }) if chance(0.05)
 

@@ -5,7 +5,7 @@ module ModelTest
   # possible. The owner makes what moves the clock, and what looks behind the functions.
   class Roles
     ACCESSES = %w[reader worker producer operator].freeze
-    VIEWS = %w[workflow_steps workflow_step_edges step_dag_relationships workflow_step_transitions].freeze
+    VIEWS = %w[workflow_steps workflow_step_edges step_dag_relationships workflow_step_transitions flow_limits].freeze
 
     def self.role(access) = "tasker_model_#{access}"
 

@@ -31,6 +31,7 @@ module ModelTest
       @url = url
       @roles = roles
       @passed = @failed = @operations = @seeds = 0
+      @limits = Hash.new(0)
     end
 
     def matrices
@@ -53,11 +54,13 @@ module ModelTest
         raise
       end
       @operations += scenario&.operations || 0
+      scenario&.limit_counts&.each { |what, count| @limits[what] += count }
     end
 
     def finish
       drop_roles if @roles
       puts "# #{@operations} operations compared"
+      puts "# under limits: #{@limits.sort.map { |what, count| "#{what} #{count}" }.join(", ")}"
       puts "1..#{@passed + @failed}", "#{@passed} passed, #{@failed} failed"
       @failed.zero? && @passed.positive?
     end

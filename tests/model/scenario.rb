@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "comparison"
+require_relative "flow_control"
 require_relative "generator"
 require_relative "operations"
 require_relative "world"
@@ -40,10 +41,14 @@ module ModelTest
       @base = Server.microseconds(plain.value("SELECT clock_timestamp()::text"))
     end
 
+    # How often what was seen of limits.
+    def limit_counts = @flow&.counts
+
     # @raise [Disagreement]
     def run(steps)
       register_templates
       greet
+      3.times { random_create_many(@sessions.first) } if @focus > 0.5 # a line before every limit
       steps.times { step }
       drain
     ensure
@@ -88,12 +93,28 @@ module ModelTest
     # ---- the beginning -------------------------------------------------------
 
     def register_templates
+      limit_maps
+      @focus = pick([0.1, 0.8])    # how much of it is about limits
       @templates = %w[alpha beta].flat_map do |name|
         space = "model #{@seed} #{name}"
         [@generator.template(space, "one", "1.0.0"), @generator.template(space, "two", "0.9.0"),
          @generator.template(space, "two", "0.10.0")]
       end
+      @templates += limited_templates("model #{@seed} limited")
       @numbers = @templates.to_h { |template| [template, register(template)] }
+      @flow = FlowControl.new(@world, @templates, plain, @random)
+    end
+
+    # In some seeds they may be no wider, or no larger, than some of them are.
+    def limit_maps
+      @width = pick([nil, nil, 3, 2])
+      @sessions.each { |session| session.server.set("tasker_core.max_map_width", @width) } if @width
+    end
+
+    def limited_templates(space)
+      older = @generator.limited_template(space, "two", "0.9.0")
+      newer = chance(0.7) ? @generator.limited_anew(older, "0.10.0") : @generator.limited_template(space, "two", "0.10.0")
+      [@generator.limited_template(space, "one", "1.0.0"), older, newer]
     end
 
     # @return [Hash{String => Integer}] step_no by name
@@ -119,7 +140,7 @@ module ModelTest
       session = pick(@sessions)
       return end_transaction(session) if session.open? && chance(0.3)
 
-      begin_transaction(session) if !session.open? && chance(0.12)
+      begin_transaction(session) if !session.open? && chance(0.12 * (1 - @focus))
       session.open? ? in_savepoint(session) { operate(session) } : operate(session)
       bystander = pick(@world.handles) if chance(0.5)
       compare(pick(@sessions), bystander) if bystander
@@ -167,7 +188,7 @@ module ModelTest
     def drain
       @sessions.each { |session| end_transaction(session) if session.open? }
       session = @sessions.first
-      @templates.each { |template| hold_template(template, false) }
+      @world.holds.to_a.each { |place| hold(place, false) }
       @world.visible(session).each { |handle| resume(session, handle) if @world.task(session, handle).paused }
       200.times do
         break if active(session).empty?
@@ -178,6 +199,7 @@ module ModelTest
       raise Disagreement, "tasks that never end: #{active(session).join(", ")}" unless active(session).empty?
 
       check(@world.visible(session))
+      claim(session, { namespaces: [@templates.last.namespace] }, 1, 600) # so that other seeds find no key due
     end
 
     def active(session)
@@ -202,6 +224,7 @@ module ModelTest
 
     def check(handles, session = nil)
       handles.each { |handle| compare(session || pick(@sessions), handle) }
+      @flow.compare(now) if handles.any? { |handle| handle.template.limited? } && chance(0.4)
     end
 
     def compare(session, handle)

@@ -17,7 +17,7 @@ module ModelTest
     # ---- creating ------------------------------------------------------------
 
     def some_request(session)
-      template = pick(@templates)
+      template = pick(chance(@focus) ? reachable(session).last(3) : reachable(session))
       named = chance(0.5)
       template = newest(template) unless named
       run_at, time = appointment(pick([-600, 600, 1200])) if chance(0.2)
@@ -26,15 +26,16 @@ module ModelTest
       key = some_key(session, template)
       arguments = {
         "name" => template.name, "namespace" => template.namespace, "version" => (template.version if named),
-        "context" => { "order" => @operations, "at" => at_text, **some_list }.compact, "idempotency_key" => key, "run_at" => time, "priority" => priority
+        "context" => { "order" => @operations, "at" => at_text, **some_list(template) }.compact.merge(template.limited? ? @generator.customer : {}), "idempotency_key" => key, "run_at" => time, "priority" => priority
       }
       Request.new(template: template, named: named, key: key, priority: priority, run_at: run_at, at: at,
                   arguments: arguments.compact)
     end
 
     # What maps run over.
-    def some_list
-      return { "list" => pick(Generator::LISTS) } if chance(0.9)
+    def some_list(template)
+      maps = template.steps.filter_map(&:map).select { |map| map[:of] == "context.list" }
+      return { "list" => @generator.wrapped(pick(Generator::LISTS), maps) } if chance(0.9)
 
       chance(0.5) ? {} : { "list" => pick([7, "none", {}, false]) }
     end
@@ -85,7 +86,7 @@ module ModelTest
       template = request.template
       handle = Handle.new(@world.handles.size + 1, row ? row[:task_id] : 0, template, @numbers.fetch(template))
       @world.add(session, handle, Task.new(template, moment, handle.numbers, priority: request.priority,
-                                                             run_at: request.run_at, context: Json.new(request.arguments["context"]), at: request.at, holds: @world.holds))
+                                                             run_at: request.run_at, context: Json.new(request.arguments["context"]), at: request.at, width: @width, holds: @world.holds))
       @world.add_key(session, request.identity, handle) if request.key
       touched << handle
       { created: true, step_count: template.steps.size, state: @world.task(session, handle).state }
@@ -119,17 +120,33 @@ module ModelTest
     def resume(session, handle) = on_task(session, "resume_task", handle) { |task| task.pause(false) }
 
     # Counts at once for all, so not in a transaction that may be rolled back.
-    def random_pause_above(_session) = hold_template(pick(@templates), true)
-    def random_resume_above(_session) = hold_template(pick(@templates.select { |template| @world.holds.include?([template.namespace, template.name]) }) || pick(@templates), false)
+    def random_pause_above(_session) = hold(some_place, true)
+    def random_resume_above(_session) = hold((pick(@world.holds.to_a) if chance(0.9)) || some_place, false)
 
-    def hold_template(template, held)
+    # A template, or a namespace.
+    def some_place
+      template = pick(@templates)
+      [template.namespace, (template.name if chance(0.6))].compact
+    end
+
+    def hold(place, held)
       session = @sessions.reject(&:open?).first or return false
-      verb = held ? "pause_template" : "resume_template"
-      name = [template.namespace, template.name]
-      below = @world.visible(session).select { |handle| [handle.template.namespace, handle.template.name] == name }
-      operation(session, "#{verb}(#{template.name})", sql(verb, 2), [template.name, template.namespace], below.last(3)) do
-        [{ verb.to_sym => held ? !@world.holds.add?(name).nil? : !@world.holds.delete?(name).nil? }]
+      verb = "#{held ? "pause" : "resume"}_#{place.one? ? "namespace" : "template"}"
+      below = @world.visible(session).select { |handle| handle.template.place.first(place.size) == place }
+      operation(session, "#{verb}(#{place.last.split.last})", sql(verb, place.size), place.reverse, below.last(3)) do
+        changed = held ? @world.holds.add?(place) : @world.holds.delete?(place)
+        [{ verb.to_sym => !changed.nil? }]
       end
+      compare_pauses(session, place.first)
+      false
+    end
+
+    PAUSES = "SELECT namespace, task_name FROM tasker.list_pauses($1) WHERE resumed_at IS NULL"
+
+    def compare_pauses(session, namespace)
+      listed = session.server.rows(PAUSES, [namespace]).map { |row| row.values.compact }.sort
+      held = @world.holds.select { |place| place.first == namespace }.sort
+      raise Disagreement, "list_pauses says #{listed.inspect}, should say #{held.inspect}" unless listed == held
     end
 
     def random_retry_task(session)

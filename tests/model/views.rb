@@ -8,7 +8,7 @@ module ModelTest
     EXECUTION = {
       "paused" => "resume_task", "has_ready_steps" => "execute_ready_steps", "processing" => "wait_for_completion",
       "waiting_for_retry" => "wait_for_retry", "blocked_by_failures" => "handle_failures",
-      "all_complete" => "finalize_task", "cancelled" => "none", "scheduled" => "wait_for_schedule",
+      "all_complete" => "finalize_task", "cancelled" => "none", "throttled" => "wait_for_limit", "scheduled" => "wait_for_schedule",
       "waiting_for_dependencies" => "wait_for_dependencies"
     }.freeze
 
@@ -37,7 +37,7 @@ module ModelTest
     def document_steps
       by_id do |step|
         { name: step.name, state: step.state, attempts: step.attempts, depends_on: step.definition.parents.sort,
-          results: step.results&.value }
+          results: step.results&.value, **progress(step) }
       end.map { |row| row.except(:task_id).transform_keys(&:to_s) }
     end
 
@@ -56,6 +56,14 @@ module ModelTest
     end
 
     private
+
+    # Of a map whose instances were made.
+    def progress(step)
+      runs = step.instance? ? [] : @task.instances(step)
+      return {} if runs.empty?
+
+      { progress: { "total" => runs.size, "completed" => runs.count(&:done?), "failed" => runs.count { |run| run.state == "error" } } }
+    end
 
     def action(status) = status == "paused" && !@task.paused ? "resume_namespace_or_template" : EXECUTION.fetch(status)
     def steps = @task.steps.values
@@ -79,8 +87,9 @@ module ModelTest
       }
     end
 
-    # The time a waiting step will not run before.
+    # The time a waiting step will not run before; none where it is a key that it waits for.
     def next_retry_at(step)
+      return if step.aside
       return step.not_before if step.state == "waiting_for_retry"
 
       step.not_before if step.state == "pending" && step.not_before && step.not_before > @now
@@ -116,6 +125,7 @@ module ModelTest
       elsif @task.state == "error" then "blocked_by_failures"
       elsif %w[complete resolved_manually].include?(@task.state) then "all_complete"
       elsif @task.state == "cancelled" then "cancelled"
+      elsif steps.any?(&:aside) then "throttled"
       elsif @task.run_at && @task.run_at > @now then "scheduled"
       else "waiting_for_dependencies"
       end

@@ -23,15 +23,22 @@ module ModelTest
     # Claims always keep to this scenario's tasks, and to those that no open transaction of another
     # session has touched: they would pass over what is locked, which is right but not predictable.
     def some_filter(session)
-      spaces = @templates.map(&:namespace).uniq
-      filter = case @random.rand(4)
-               when 0 then { task_id: pick(@world.free(session)) }
+      spaces = reachable(session).map(&:namespace).uniq
+      filter = case chance(@focus) ? 4 : @random.rand(4)
+               when 0 then some_task_filter(session)
                when 1 then { namespaces: some(spaces) }
-               when 2 then { task_names: some(@templates).map { |template| served(template) } }
-               else { namespaces: spaces, queues: some(%w[default gpu]) }
+               when 2 then { task_names: some(reachable(session)).map { |template| served(template) } }
+               when 3 then { namespaces: spaces, queues: some(%w[default gpu]) }
+               else { namespaces: spaces.last(1) }
                end
       clear = in_scope(@world.handles, filter).all? { |handle| handle.owner.nil? || handle.owner == session }
-      clear ? filter : { task_id: pick(@world.free(session)) }
+      clear ? filter : some_task_filter(session)
+    end
+
+    # A claim that names no namespace looks at the limits of all.
+    def some_task_filter(session)
+      handle = pick(@world.free(session))
+      session.open? ? { task_id: handle, namespaces: [handle.template.namespace] } : { task_id: handle }
     end
 
     def some(list) = list.sample(1 + @random.rand(2), random: @random)
@@ -82,17 +89,31 @@ module ModelTest
 
       close_exhausted(session, filter, moment, touched)
       end_waits(session, filter, moment, touched)
+      let_out(filter, moment, rows, touched) unless session.open?
       left = candidates(session, filter).select { |c| c.task.claimable?(c.step, moment) }.to_h { |c| [c.id, c] }
       chosen = rows.map do |row|
         id = row[:workflow_step_id]
         left.delete(id) || raise(Disagreement, "step #{id} is claimed, but cannot be")
       end
-      in_order(chosen, left.values, max_steps)
-      chosen.zip(rows).map do |candidate, row|
+      @flow.meet(chosen, left.values) unless session.open?
+      in_order(chosen, session.open? ? left.values : @flow.unhindered(chosen, left.values), max_steps)
+      expected = chosen.zip(rows).map do |candidate, row|
         touched << candidate.handle
         claimed << hand_out(candidate, row[:claim_token])
         expect_claim(session, candidate, row[:claim_token], lease, moment)
       end
+      touched.concat(@flow.put_aside(chosen, left.values, rows.size < max_steps)) unless session.open?
+      expected
+    end
+
+    # What waits for its key comes out when a claim looks, whatever it is that is claimed; it looks where there are limits.
+    def let_out(filter, moment, rows, touched)
+      served = in_scope(@world.handles.select { |handle| handle.template.limited? }, filter.except(:task_id))
+      certain = @flow.places.any? do |place|
+        served.include?(place.handle) && !place.task.held_above? && (place.step.begun? || place.step.claim) &&
+          (filter[:queues].nil? || filter[:queues].include?(place.step.definition.queue))
+      end
+      touched.concat(@flow.let_out(moment, rows, certain, @offset))
     end
 
     def candidates(session, filter)
@@ -180,8 +201,18 @@ module ModelTest
     end
 
     def dependency_results(task, step)
-      over = step.definition.map[:of] if step.instance?
-      Json.new(task.parents(step).to_h { |parent| [parent.name, (parent.results&.value unless parent.name == over)] })
+      map = step.instance? ? step.definition.map : {}
+      Json.new(task.parents(step).to_h do |parent|
+        value = parent.results&.value
+        [parent.name, parent.name == map[:of] ? without_items(value, map[:inside]) : value]
+      end)
+    end
+
+    # Null stands for the array that a map runs over.
+    def without_items(value, inside)
+      return if inside.empty?
+
+      value.dup.tap { |copy| copy[inside.first] = without_items(value[inside.first], inside.drop(1)) }
     end
 
     # ---- completing ----------------------------------------------------------

@@ -65,7 +65,7 @@ module ModelTest
 
     def initialize
       @handles = []
-      @holds = Set.new          # templates that are paused: [namespace, name]
+      @holds = Set.new          # what is paused: [namespace, name] and [namespace]
       @tasks = {}
       @keys = {}
     end
@@ -93,8 +93,15 @@ module ModelTest
     # Would a session have to wait for the key?
     def key_taken?(sessions, session, key) = sessions.any? { |other| other != session && other.keys&.key?(key) }
 
+    def committed(handle) = @tasks[handle]
+
     def visible(session) = handles.select { |handle| task(session, handle) }
-    def free(session) = visible(session).select { |handle| handle.owner.nil? || handle.owner == session }
+    def free(session) = visible(session).select { |handle| free?(session, handle) }
+
+    # Steps wait for whoever holds their key, so what has limits is changed by transactions of one operation alone.
+    def free?(session, handle)
+      handle.template.limited? ? !session.open? : handle.owner.nil? || handle.owner == session
+    end
 
     # @return [Array<Handle>] what the transaction had touched
     def commit(session)
