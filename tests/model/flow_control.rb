@@ -103,7 +103,7 @@ module ModelTest
     # @return [Array<Handle>] whose steps were
     def put_aside(chosen, left, all)
       @held = holders
-      by_key(chosen).each { |name, list| list.each { @keys[name].start(@moment) } }
+      by_key(chosen).each { |name, list| list.each { |one| @keys[name].start(one.handle.template, @moment) } }
       parked = left.select { |candidate| aside?(candidate.id) && !candidate.step.aside }
       missed = all && left.find { |candidate| !aside?(candidate.id) }
       raise Disagreement, "#{missed.id} was not claimed, and not put aside" if missed

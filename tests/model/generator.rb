@@ -13,6 +13,7 @@ module ModelTest
     LEASES = [600, 600, 1200, 450.25, 6000, 86_400].freeze
     DELAYS = [0, 0, 600, 1200, 450.25, 7200].freeze
     RESULTS = [nil, false, 0, "", [], {}, { "total" => 12.5 }, [1, nil, "x"], "text"].freeze
+    LONG = "x" * 400            # three of them are too many where results of maps may have a kilobyte
     LISTS = [[], [1], [nil, "x"], [{ "total" => 1 }, [], 3], [1, 2, 3, 4]].freeze
     QUEUES = %w[default default default gpu].freeze
 

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require "json"
+require_relative "jsonb"
 
 module ModelTest
   # How many steps run at once (concurrency), how often they start (rate, in period seconds); key: what tells them
@@ -61,16 +61,7 @@ module ModelTest
       when nil then ""
       when String then value
       when Float then value == value.to_i ? value.to_i.to_s : value.to_s
-      else json(value)
-      end
-    end
-
-    # As jsonb is shown.
-    def self.json(value)
-      case value
-      when Hash then "{#{value.sort_by { |key, _| [key.bytesize, key] }.map { |key, one| "#{JSON.generate(key)}: #{json(one)}" }.join(", ")}}"
-      when Array then "[#{value.map { |one| json(one) }.join(", ")}]"
-      else JSON.generate(value)
+      else Jsonb.text(value)
       end
     end
 
@@ -93,7 +84,8 @@ module ModelTest
       @limit = limit
     end
 
-    def start(now) = @starts << now
+    # @param version [Template] of the step: where one claim came to a later one too, it may have begun before that.
+    def start(version, now) = (version != @version && now == @changed ? @carried : @starts) << now
 
     # @return [Integer, Float] places, if so many are held
     def places(held, limit = @limit) = limit&.concurrency ? limit.concurrency - held : Float::INFINITY
@@ -122,7 +114,7 @@ module ModelTest
       @older = counted.first.select { |start| counts?(start, now) }
       @carried = counted.last.select { |start| late?(start, now) }.map { now }
       @starts = []
-      @limit = limit
+      @changed = now
     end
 
     def counts?(start, now, limit = @limit) = now.latest - start.earliest < limit.period * 1_000_000

@@ -2,6 +2,7 @@
 
 require "json"
 require "set"
+require_relative "jsonb"
 require_relative "limits"
 require_relative "moment"
 
@@ -130,15 +131,16 @@ module ModelTest
     # @param now [Moment] of this operation, as everywhere here
     # @param numbers [Hash{String => Integer}] step_no by name: a topological order
     # @param at [Moment, nil] the time in its context, nil where there is none
-    # @param width [Integer, nil] how many elements a map may have
+    # @param width [Integer, nil] how many elements a map may have, and bytes their results together
     # @param holds [Set] of what is paused now and later: templates, as [namespace, name], and namespaces, as [namespace]
-    def initialize(template, now, numbers, priority: 0, run_at: nil, context: {}, at: nil, width: nil, holds: Set.new)
+    def initialize(template, now, numbers, priority: 0, run_at: nil, context: {}, at: nil, width: nil, bytes: nil, holds: Set.new)
       @template = template
       @priority = priority
       @run_at = run_at
       @context = context
       @at = at
       @width = width
+      @bytes = bytes
       @holds = holds
       @state = "pending"
       @paused = false
@@ -504,7 +506,7 @@ module ModelTest
     def map_path(map)
       of, inside = map.definition.map.values_at(:of, :inside)
       parts = (of == "context.list" ? %w[context list] : ["results", of]) + inside.map(&:to_s)
-      map.definition.map[:spelt_out] ? FlowKey.json(parts) : parts.join(".")
+      map.definition.map[:spelt_out] ? Jsonb.text(parts) : parts.join(".")
     end
 
     def description(value) = value.is_a?(Hash) ? "an object" : JSON.generate(value)
@@ -522,9 +524,16 @@ module ModelTest
       runs = instances(map)
       return admit(map, runs.reject(&:ended?), now) if runs.any? { |step| !step.ended? || step.blocks? }
 
-      map.state = "complete"
-      map.results = Json.new(runs.map { |step| step.results&.value })
+      end_map(map, runs.map(&:results), now)
       0
+    end
+
+    def end_map(map, results, now)
+      bytes = results.compact.sum { |one| Jsonb.text(one.value).bytesize }
+      return fail_map(map, now, "TC023: the results of its #{results.size} instances have #{bytes} bytes, the limit is #{@bytes}") if @bytes && bytes > @bytes
+
+      map.state = "complete"
+      map.results = Json.new(results.map { |one| one&.value })
     end
 
     def admit(map, open, now)

@@ -181,6 +181,7 @@ module ModelTest
       definition = held&.name && held.handle.template.steps.find { |step| step.name == held.name }
       maps = held&.name ? held.handle.template.steps.filter_map(&:map).select { |map| map[:of] == held.name } : []
       return Json.new(@generator.wrapped(pick(Generator::LISTS), maps)) if maps.any? && !definition&.decision && chance(0.8)
+      return Json.new(Generator::LONG) if @bytes && definition.nil? && chance(0.7)
       return Json.new(pick(Generator::RESULTS)) unless definition&.decision && chance(0.9)
       return Json.new({ "branches" => ["nobody"] }) if chance(0.05)
 

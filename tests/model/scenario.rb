@@ -108,7 +108,11 @@ module ModelTest
     # In some seeds they may be no wider, or no larger, than some of them are.
     def limit_maps
       @width = pick([nil, nil, 3, 2])
-      @sessions.each { |session| session.server.set("tasker_core.max_map_width", @width) } if @width
+      @bytes = pick([nil, nil, 1024])
+      @sessions.each do |session|
+        session.server.set("tasker_core.max_map_width", @width) if @width
+        session.server.set("tasker_core.max_payload_size", "#{@bytes}B") if @bytes
+      end
     end
 
     def limited_templates(space)

@@ -86,7 +86,7 @@ module ModelTest
       template = request.template
       handle = Handle.new(@world.handles.size + 1, row ? row[:task_id] : 0, template, @numbers.fetch(template))
       @world.add(session, handle, Task.new(template, moment, handle.numbers, priority: request.priority,
-                                                             run_at: request.run_at, context: Json.new(request.arguments["context"]), at: request.at, width: @width, holds: @world.holds))
+                                                             run_at: request.run_at, context: Json.new(request.arguments["context"]), at: request.at, width: @width, bytes: @bytes, holds: @world.holds))
       @world.add_key(session, request.identity, handle) if request.key
       touched << handle
       { created: true, step_count: template.steps.size, state: @world.task(session, handle).state }
