@@ -131,6 +131,10 @@ module ModelTest
       explain(now)
     end
 
+    VERIFY = "SELECT * FROM tasker.verify_all(0)"
+
+    def verify = Comparison.rows("verify_all", [], @server.rows(VERIFY))
+
     private
 
     # ---- what was seen -------------------------------------------------------
@@ -211,10 +215,19 @@ module ModelTest
       starts = rooms(key).map(&:most).max
       fresh = list.reject { |one| holds?(one) }
       @counts["lease lost and taken over"] += list.size - fresh.size
-      @counts["claimed"] += list.size
+      list.each { |one| @counts["claimed: #{kind(one)}"] += 1 }
       return if fresh.size <= places && list.size <= starts
 
       raise Disagreement, "#{key.name}: #{list.map(&:id)} are claimed, but only #{places} may run, and #{starts} start"
+    end
+
+    # By what its key is told apart.
+    def kind(candidate)
+      @counts["claimed: instances of maps"] += 1 if candidate.step.instance?
+      @counts["claimed: key changed"] += 1 if candidate.step.claim && !holds?(candidate)
+      limit = candidate.task.limit_of(candidate.step.definition)
+      key = limit.key.nil? ? "no key" : limit.key[/\Acontext/] || "result"
+      "#{candidate.step.definition.limit ? "step" : "template"}, #{key}#{", both limits" if limit.rate && limit.concurrency}"
     end
 
     # Was there no room when it was its turn?

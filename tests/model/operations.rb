@@ -129,6 +129,7 @@ module ModelTest
     def some_step(session, states = nil)
       handle = some_handle(session)
       handle = ghost || handle if chance(0.02)
+      return limited_claim(session) || some_step(session, states) if chance(@focus * 0.2)
       return some_instance(session) || some_step(session, states) if chance(0.35)
 
       steps = @world.task(session, handle)&.steps&.values || []
@@ -137,6 +138,12 @@ module ModelTest
       return Held.new(handle: handle, id: unknown_id(handle)) if step.nil? || chance(0.02)
 
       Held.new(handle: handle, name: step.name, id: handle.ids.fetch(step.name))
+    end
+
+    # A step that holds a key; nil: there is none.
+    def limited_claim(session)
+      place = pick(session.open? ? [] : @flow.places.select { |one| one.step.claim }) or return
+      Held.new(handle: place.handle, name: place.step.name, id: place.id)
     end
 
     # One of a map whose instances run or failed, or the map; nil: there is none.

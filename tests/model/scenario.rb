@@ -191,6 +191,7 @@ module ModelTest
     # Whatever happened: with every pause over, all work done and enough time, every task ends.
     def drain
       @sessions.each { |session| end_transaction(session) if session.open? }
+      @flow.verify
       session = @sessions.first
       @world.holds.to_a.each { |place| hold(place, false) }
       @world.visible(session).each { |handle| resume(session, handle) if @world.task(session, handle).paused }

@@ -109,7 +109,7 @@ module ModelTest
 
     def free_and(session) = @world.free(session).select { |handle| yield @world.task(session, handle) }
 
-    def random_cancel(session) = on_task(session, "cancel_task") { |task| task.cancel }
+    def random_cancel(session) = on_task(session, "cancel_task", (limited_claim(session)&.handle if chance(0.5))) { |task| task.cancel }
 
     def random_pause(session)
       held = free_and(session) { |task| task.steps.values.any?(&:claim) }
