@@ -25,7 +25,7 @@ module ModelTest
     Room = Struct.new(:places, :least, :most) do
       def least_at_all = [places, least].min
       def most_at_all = [places, most].min
-      def none? = most_at_all <= 0
+      def surely? = least_at_all.positive?
     end
 
     # How often what was seen.
@@ -245,7 +245,7 @@ module ModelTest
       key = @keys[key_of(candidate)]
       room = room(key)
       room.places += 1 if holds?(candidate)
-      raise Disagreement, "#{candidate.id} was put aside, but #{key.name} has room: #{room.inspect}" unless room.none?
+      raise Disagreement, "#{candidate.id} was put aside, but #{key.name} has room: #{room.inspect}" if room.surely?
 
       @counts[room.places <= 0 ? "put aside, too many run" : "put aside, too many started"] += 1
       @counts["put aside with a lost lease"] += 1 if candidate.step.claim
