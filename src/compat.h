@@ -40,6 +40,15 @@
 #define tc_may_set_role(member, role) is_member_of_role(member, role)
 #endif
 
+/* 16 tells an insertion from an update that only summarizing indexes notice */
+#if PG_VERSION_NUM >= 160000
+#define tc_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#else
+#define tc_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#endif
+
 /* 18 names the module and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TC_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "tasker_core", .version = TC_VERSION)

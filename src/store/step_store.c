@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "domain/states.h"
 #include "events/events.h"
+#include "store/bulk_insert.h"
 #include "store/plans.h"
 #include "store/shards.h"
 #include "store/slot_store.h"
@@ -377,6 +378,9 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 
 /* ---- rows are born, counted down, removed -------------------------------- */
 
+/* From so many rows on, a statement costs more than it saves. */
+#define BULK_ROWS 2
+
 #define INSERT_ROWS(I) \
 	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, slot, lane_id, phase, waits_for_retry," \
 	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no," \
@@ -415,6 +419,13 @@ post_time(const TcQueueRow *row)
 	if ((row->phase == TC_PHASE_READY || row->phase == TC_PHASE_SIGNAL) && row->lane_id > 0 &&
 		row->visible_at > tc_session_now())
 		tc_event_timer(row->visible_at);
+}
+
+static void
+post_times(const TcQueueRow *rows, int n)
+{
+	for (int i = 0; i < n; i++)
+		post_time(&rows[i]);
 }
 
 /* Rows as columns. */
@@ -481,8 +492,6 @@ insert_rows(TcPlan *plan, TcPlan *plan_for_one, const TcQueueRow *rows, int n)
 	uint64		inserted = 0;
 	int			end;
 
-	for (int i = 0; i < n; i++)
-		post_time(&rows[i]);
 	if (n == 1)
 		return insert_row(plan_for_one, &rows[0]);
 	columns = row_columns(rows, n);
@@ -504,10 +513,53 @@ insert_rows(TcPlan *plan, TcPlan *plan_for_one, const TcQueueRow *rows, int n)
 	return inserted;
 }
 
+/* Columns of tasker.step_queue, in their order. */
+enum
+{
+	COLUMN_TASK_ID, COLUMN_STEP_NO, COLUMN_SHARD_KEY, COLUMN_SLOT, COLUMN_LANE_ID, COLUMN_PHASE,
+	COLUMN_WAITS_FOR_RETRY, COLUMN_VISIBLE_AT, COLUMN_REMAINING_PARENTS, COLUMN_ATTEMPTS, COLUMN_MAX_ATTEMPTS,
+	COLUMN_ATTEMPT_NO, COLUMN_CLAIM_TOKEN, COLUMN_CLAIMED_AT, COLUMN_WORKER_ID, COLUMN_CHECKPOINT,
+	COLUMN_SATISFIED_PARENTS, COLUMN_FLOW_KEY_ID, QUEUE_COLUMN_COUNT
+};
+
+/* What INSERT_ROWS says, without a statement. */
+static void
+fill_row(const void *rows, int i, Datum *values, bool *nulls)
+{
+	const TcQueueRow *row = (const TcQueueRow *) rows + i;
+
+	Assert(row->remaining_parents >= 0);
+	values[COLUMN_TASK_ID] = Int64GetDatum(row->key.task_id);
+	values[COLUMN_STEP_NO] = Int32GetDatum(row->key.step_no);
+	values[COLUMN_SHARD_KEY] = Int32GetDatum(tc_shard_key(row->key.task_id));
+	values[COLUMN_SLOT] = Int16GetDatum(row->slot);
+	values[COLUMN_LANE_ID] = Int32GetDatum(row->lane_id);
+	values[COLUMN_PHASE] = CharGetDatum(row->phase);
+	values[COLUMN_WAITS_FOR_RETRY] = BoolGetDatum(false);
+	values[COLUMN_VISIBLE_AT] = TimestampTzGetDatum(row->visible_at);
+	values[COLUMN_REMAINING_PARENTS] = Int32GetDatum(row->remaining_parents);
+	values[COLUMN_ATTEMPTS] = Int32GetDatum(row->attempts);
+	values[COLUMN_MAX_ATTEMPTS] = Int32GetDatum(row->max_attempts);
+	values[COLUMN_ATTEMPT_NO] = Int32GetDatum(row->attempt_no);
+	values[COLUMN_CLAIMED_AT] = TimestampTzGetDatum(tc_session_now());
+	values[COLUMN_SATISFIED_PARENTS] = Int32GetDatum(row->satisfied_parents);
+	nulls[COLUMN_CLAIMED_AT] = row->phase != TC_PHASE_SIGNAL && row->phase != TC_PHASE_TASK && row->phase != TC_PHASE_MAP;
+	nulls[COLUMN_CLAIM_TOKEN] = nulls[COLUMN_WORKER_ID] = nulls[COLUMN_CHECKPOINT] = nulls[COLUMN_FLOW_KEY_ID] = true;
+}
+
+static const TcBulkTable queue_table = {
+	.name = "step_queue",
+	.ncolumns = QUEUE_COLUMN_COUNT,
+	.nchecks = 1,
+	.fill = fill_row,
+};
+
 void
 tc_queue_insert(const TcQueueRow *rows, int n)
 {
-	insert_rows(&plan_insert, &plan_insert_one, rows, n);
+	post_times(rows, n);
+	if (n < BULK_ROWS || !tc_bulk_insert(&queue_table, rows, n))
+		insert_rows(&plan_insert, &plan_insert_one, rows, n);
 }
 
 void
@@ -516,9 +568,11 @@ tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 	TcStepKey  *keys;
 	TcQueueRow *there;
 	int			nthere;
-	int			missing = n - (int) insert_rows(&plan_insert_children, &plan_insert_child, rows, n);
+	int			missing;
 
 	memset(inserted, true, n);
+	missing = n - (int) insert_rows(&plan_insert_children, &plan_insert_child, rows, n);
+	post_times(rows, n);
 	if (missing == 0)
 		return;
 	keys = palloc(sizeof(TcStepKey) * n);
