@@ -11,7 +11,7 @@
 #include "compat.h"
 #include "domain/states.h"
 #include "events/events.h"
-#include "store/bulk_insert.h"
+#include "store/direct.h"
 #include "store/plans.h"
 #include "store/shards.h"
 #include "store/slot_store.h"
@@ -378,9 +378,6 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 
 /* ---- rows are born, counted down, removed -------------------------------- */
 
-/* From so many rows on, a statement costs more than it saves. */
-#define BULK_ROWS 2
-
 #define INSERT_ROWS(I) \
 	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, slot, lane_id, phase, waits_for_retry," \
 	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no," \
@@ -404,9 +401,6 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 		I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), I(CHARARRAYOID, CHAROID), \
 		TIMESTAMPTZOID, I(INT2ARRAYOID, INT2OID)}, \
 }
-
-static TcPlan plan_insert = INSERT_PLAN(MANY, "");
-static TcPlan plan_insert_one = INSERT_PLAN(ONE, "");
 
 /* A step that people ended keeps its place.  Looking for it makes each row cost more. */
 static TcPlan plan_insert_children = INSERT_PLAN(MANY, " ON CONFLICT DO NOTHING");
@@ -513,53 +507,56 @@ insert_rows(TcPlan *plan, TcPlan *plan_for_one, const TcQueueRow *rows, int n)
 	return inserted;
 }
 
-/* Columns of tasker.step_queue, in their order. */
+#define COLUMNS_OF_QUEUE(X) \
+	X(task_id) X(step_no) X(shard_key) X(slot) X(lane_id) X(phase) X(waits_for_retry) X(visible_at) \
+	X(remaining_parents) X(attempts) X(max_attempts) X(attempt_no) X(claim_token) X(claimed_at) X(worker_id) \
+	X(checkpoint) X(satisfied_parents) X(flow_key_id)
+
 enum
 {
-	COLUMN_TASK_ID, COLUMN_STEP_NO, COLUMN_SHARD_KEY, COLUMN_SLOT, COLUMN_LANE_ID, COLUMN_PHASE,
-	COLUMN_WAITS_FOR_RETRY, COLUMN_VISIBLE_AT, COLUMN_REMAINING_PARENTS, COLUMN_ATTEMPTS, COLUMN_MAX_ATTEMPTS,
-	COLUMN_ATTEMPT_NO, COLUMN_CLAIM_TOKEN, COLUMN_CLAIMED_AT, COLUMN_WORKER_ID, COLUMN_CHECKPOINT,
-	COLUMN_SATISFIED_PARENTS, COLUMN_FLOW_KEY_ID, QUEUE_COLUMN_COUNT
+#define X(name) QUEUE_##name,
+	COLUMNS_OF_QUEUE(X)
+#undef X
 };
 
-/* What INSERT_ROWS says, without a statement. */
+static TcTable queue_table = {
+	.name = "step_queue",
+#define X(name) [QUEUE_##name] = #name,
+	.columns = {COLUMNS_OF_QUEUE(X)},
+#undef X
+	.nchecks = 1,
+};
+
+/* What INSERT_ROWS says. */
 static void
 fill_row(const void *rows, int i, Datum *values, bool *nulls)
 {
 	const TcQueueRow *row = (const TcQueueRow *) rows + i;
 
 	Assert(row->remaining_parents >= 0);
-	values[COLUMN_TASK_ID] = Int64GetDatum(row->key.task_id);
-	values[COLUMN_STEP_NO] = Int32GetDatum(row->key.step_no);
-	values[COLUMN_SHARD_KEY] = Int32GetDatum(tc_shard_key(row->key.task_id));
-	values[COLUMN_SLOT] = Int16GetDatum(row->slot);
-	values[COLUMN_LANE_ID] = Int32GetDatum(row->lane_id);
-	values[COLUMN_PHASE] = CharGetDatum(row->phase);
-	values[COLUMN_WAITS_FOR_RETRY] = BoolGetDatum(false);
-	values[COLUMN_VISIBLE_AT] = TimestampTzGetDatum(row->visible_at);
-	values[COLUMN_REMAINING_PARENTS] = Int32GetDatum(row->remaining_parents);
-	values[COLUMN_ATTEMPTS] = Int32GetDatum(row->attempts);
-	values[COLUMN_MAX_ATTEMPTS] = Int32GetDatum(row->max_attempts);
-	values[COLUMN_ATTEMPT_NO] = Int32GetDatum(row->attempt_no);
-	values[COLUMN_CLAIMED_AT] = TimestampTzGetDatum(tc_session_now());
-	values[COLUMN_SATISFIED_PARENTS] = Int32GetDatum(row->satisfied_parents);
-	nulls[COLUMN_CLAIMED_AT] = row->phase != TC_PHASE_SIGNAL && row->phase != TC_PHASE_TASK && row->phase != TC_PHASE_MAP;
-	nulls[COLUMN_CLAIM_TOKEN] = nulls[COLUMN_WORKER_ID] = nulls[COLUMN_CHECKPOINT] = nulls[COLUMN_FLOW_KEY_ID] = true;
+	values[QUEUE_task_id] = Int64GetDatum(row->key.task_id);
+	values[QUEUE_step_no] = Int32GetDatum(row->key.step_no);
+	values[QUEUE_shard_key] = Int32GetDatum(tc_shard_key(row->key.task_id));
+	values[QUEUE_slot] = Int16GetDatum(row->slot);
+	values[QUEUE_lane_id] = Int32GetDatum(row->lane_id);
+	values[QUEUE_phase] = CharGetDatum(row->phase);
+	values[QUEUE_waits_for_retry] = BoolGetDatum(false);
+	values[QUEUE_visible_at] = TimestampTzGetDatum(row->visible_at);
+	values[QUEUE_remaining_parents] = Int32GetDatum(row->remaining_parents);
+	values[QUEUE_attempts] = Int32GetDatum(row->attempts);
+	values[QUEUE_max_attempts] = Int32GetDatum(row->max_attempts);
+	values[QUEUE_attempt_no] = Int32GetDatum(row->attempt_no);
+	values[QUEUE_claimed_at] = TimestampTzGetDatum(tc_session_now());
+	values[QUEUE_satisfied_parents] = Int32GetDatum(row->satisfied_parents);
+	nulls[QUEUE_claimed_at] = row->phase != TC_PHASE_SIGNAL && row->phase != TC_PHASE_TASK && row->phase != TC_PHASE_MAP;
+	nulls[QUEUE_claim_token] = nulls[QUEUE_worker_id] = nulls[QUEUE_checkpoint] = nulls[QUEUE_flow_key_id] = true;
 }
-
-static const TcBulkTable queue_table = {
-	.name = "step_queue",
-	.ncolumns = QUEUE_COLUMN_COUNT,
-	.nchecks = 1,
-	.fill = fill_row,
-};
 
 void
 tc_queue_insert(const TcQueueRow *rows, int n)
 {
 	post_times(rows, n);
-	if (n < BULK_ROWS || !tc_bulk_insert(&queue_table, rows, n))
-		insert_rows(&plan_insert, &plan_insert_one, rows, n);
+	tc_direct_insert(&queue_table, fill_row, rows, n);
 }
 
 void

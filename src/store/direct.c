@@ -1,0 +1,225 @@
+/*
+ * direct.c
+ *	  Rows of our tables reached without a statement.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "store/direct.h"
+
+/* Rows at a time: about what a page holds. */
+#define MAX_SLOTS 64
+
+/* A table open for rows to be written. */
+typedef struct Target
+{
+	Relation	relation;
+	EState	   *estate;
+	ResultRelInfo *info;
+	CommandId	cid;
+	TupleTableSlot *slots[MAX_SLOTS];
+	int			nslots;
+} Target;
+
+/* ---- the table ----------------------------------------------------------- */
+
+static void
+find_columns(TcTable *table, Relation relation)
+{
+	table->relid = InvalidOid;
+	for (table->ncolumns = 0; table->columns[table->ncolumns] != NULL; table->ncolumns++)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(relation), table->columns[table->ncolumns]);
+
+		if (attnum == InvalidAttrNumber)
+			elog(ERROR, "tasker.%s has no column \"%s\"", table->name, table->columns[table->ncolumns]);
+		table->attnums[table->ncolumns] = attnum;
+	}
+	table->relid = RelationGetRelid(relation);
+}
+
+static Relation
+open_table(TcTable *table, LOCKMODE lockmode)
+{
+	Oid			relid = get_relname_relid(table->name, get_namespace_oid("tasker", false));
+	Relation	relation = table_open(relid, lockmode);
+
+	if (table->relid != relid)
+		find_columns(table, relation);
+	return relation;
+}
+
+/* ---- rows are inserted --------------------------------------------------- */
+
+static void
+open_target(Target *target, TcTable *table, int n)
+{
+	target->relation = open_table(table, RowExclusiveLock);
+	target->estate = CreateExecutorState();
+	target->info = makeNode(ResultRelInfo);
+	InitResultRelInfo(target->info, target->relation, 0, NULL, 0);
+	ExecOpenIndices(target->info, false);
+	target->cid = target->estate->es_output_cid = GetCurrentCommandId(true);
+	target->nslots = Min(n, MAX_SLOTS);
+	for (int i = 0; i < target->nslots; i++)
+		target->slots[i] = table_slot_create(target->relation, NULL);
+}
+
+static void
+close_target(Target *target)
+{
+	for (int i = 0; i < target->nslots; i++)
+		ExecDropSingleTupleTableSlot(target->slots[i]);
+	ExecCloseIndices(target->info);
+	ExecCloseResultRelations(target->estate);
+	FreeExecutorState(target->estate);
+	table_close(target->relation, NoLock);
+	CommandCounterIncrement();
+}
+
+/* Columns that are not ours have been added by somebody, who expects their defaults. */
+static void
+fill_other_columns(Target *target, const TcTable *table, TupleTableSlot *slot)
+{
+	TupleDesc	descriptor = RelationGetDescr(target->relation);
+
+	for (int a = 0; a < descriptor->natts; a++)
+		slot->tts_isnull[a] = true;
+	for (int a = 0; a < descriptor->natts; a++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, a);
+		bool		ours = false;
+		Node	   *value;
+
+		for (int c = 0; c < table->ncolumns; c++)
+			ours = ours || table->attnums[c] == a + 1;
+		if (ours || attribute->attisdropped || attribute->attgenerated != '\0')
+			continue;
+		value = build_column_default(target->relation, a + 1);
+		if (value != NULL)
+			slot->tts_values[a] = ExecEvalExpr(ExecPrepareExpr((Expr *) value, target->estate),
+											   GetPerTupleExprContext(target->estate), &slot->tts_isnull[a]);
+	}
+}
+
+static void
+fill_slot(Target *target, const TcTable *table, TcFillRow fill, const void *rows, int i, TupleTableSlot *slot)
+{
+	Datum		values[TC_DIRECT_COLUMNS];
+	bool		nulls[TC_DIRECT_COLUMNS] = {0};
+
+	ExecClearTuple(slot);
+	if (RelationGetNumberOfAttributes(target->relation) != table->ncolumns)
+		fill_other_columns(target, table, slot);
+	fill(rows, i, values, nulls);
+	for (int c = 0; c < table->ncolumns; c++)
+	{
+		slot->tts_values[table->attnums[c] - 1] = values[c];
+		slot->tts_isnull[table->attnums[c] - 1] = nulls[c];
+	}
+	ExecStoreVirtualTuple(slot);
+	ExecMaterializeSlot(slot);
+}
+
+static bool
+is_altered(Relation relation, const TcTable *table)
+{
+	const TupleConstr *constraints = RelationGetDescr(relation)->constr;
+
+	return relation->trigdesc != NULL ||
+		(constraints != NULL &&
+		 (constraints->num_check != table->nchecks || constraints->has_generated_stored));
+}
+
+/* The order of ExecInsert(). */
+static void
+insert_as_statement_would(Target *target, TupleTableSlot *slot)
+{
+	const TupleConstr *constraints = RelationGetDescr(target->relation)->constr;
+	List	   *recheck;
+
+	slot->tts_tableOid = RelationGetRelid(target->relation);
+	if (target->relation->trigdesc != NULL && target->relation->trigdesc->trig_insert_before_row &&
+		!ExecBRInsertTriggers(target->estate, target->info, slot))
+		return;
+	if (constraints != NULL && constraints->has_generated_stored)
+		ExecComputeStoredGenerated(target->info, target->estate, slot, CMD_INSERT);
+	if (constraints != NULL)
+		ExecConstraints(target->info, slot, target->estate);
+	table_tuple_insert(target->relation, slot, target->cid, 0, NULL);
+	recheck = tc_insert_index_tuples(target->info, slot, target->estate);
+	ExecARInsertTriggers(target->estate, target->info, slot, recheck, NULL);
+}
+
+static void
+insert_slots(Target *target, int n)
+{
+	if (n == 1)
+		table_tuple_insert(target->relation, target->slots[0], target->cid, 0, NULL);
+	else
+		table_multi_insert(target->relation, target->slots, n, target->cid, 0, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		tc_insert_index_tuples(target->info, target->slots[i], target->estate);
+		ResetPerTupleExprContext(target->estate);
+	}
+}
+
+/* As COPY does it: a page is filled under one lock and one WAL record. */
+static void
+insert_by_page(Target *target, TcTable *table, TcFillRow fill, const void *rows, int n)
+{
+	for (int start = 0; start < n; start += target->nslots)
+	{
+		int			count = Min(n - start, target->nslots);
+
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < count; i++)
+			fill_slot(target, table, fill, rows, start + i, target->slots[i]);
+		insert_slots(target, count);
+	}
+}
+
+static void
+insert_by_row(Target *target, TcTable *table, TcFillRow fill, const void *rows, int n)
+{
+	AfterTriggerBeginQuery();
+	ExecBSInsertTriggers(target->estate, target->info);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		fill_slot(target, table, fill, rows, i, target->slots[0]);
+		insert_as_statement_would(target, target->slots[0]);
+		ResetPerTupleExprContext(target->estate);
+	}
+	ExecASInsertTriggers(target->estate, target->info, NULL);
+	AfterTriggerEndQuery(target->estate);
+}
+
+void
+tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n)
+{
+	Target		target;
+
+	if (n == 0)
+		return;
+	open_target(&target, table, n);
+	if (is_altered(target.relation, table))
+		insert_by_row(&target, table, fill, rows, n);
+	else
+		insert_by_page(&target, table, fill, rows, n);
+	close_target(&target);
+}
