@@ -49,6 +49,15 @@
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* 18 counts what a scan of an index does */
+#if PG_VERSION_NUM >= 180000
+#define tc_index_beginscan(relation, index, snapshot, nkeys) \
+	index_beginscan(relation, index, snapshot, NULL, nkeys, 0)
+#else
+#define tc_index_beginscan(relation, index, snapshot, nkeys) \
+	index_beginscan(relation, index, snapshot, nkeys, 0)
+#endif
+
 /* 18 names the module and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TC_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "tasker_core", .version = TC_VERSION)

@@ -70,15 +70,11 @@ match_claims(TcCompletion *items, int n, TcQueueRow *rows, int nrows, Held *held
 static void
 store_results(const Held *held)
 {
-	TcStepKey  *keys = palloc(sizeof(TcStepKey) * Max(held->n, 1));
 	const struct varlena **results = palloc(sizeof(struct varlena *) * Max(held->n, 1));
 
 	for (int i = 0; i < held->n; i++)
-	{
-		keys[i] = held->items[i]->key;
 		results[i] = held->items[i]->results;
-	}
-	tc_queue_complete(keys, results, held->n);
+	tc_queue_complete(held->rows, results, held->n);
 }
 
 static void

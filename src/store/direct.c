@@ -14,11 +14,14 @@
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "store/direct.h"
+#include "store/session.h"
 
 /* Rows at a time: about what a page holds. */
 #define MAX_SLOTS 64
@@ -222,4 +225,233 @@ tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n)
 	else
 		insert_by_page(&target, table, fill, rows, n);
 	close_target(&target);
+}
+
+/* ---- rows are deleted ---------------------------------------------------- */
+
+bool
+tc_direct_delete(TcTable *table, const ItemPointerData *tids, int n)
+{
+	Relation	relation = open_table(table, RowExclusiveLock);
+	bool		watched = relation->trigdesc != NULL;
+
+	for (int i = 0; i < n && !watched; i++)
+	{
+		ItemPointerData tid = tids[i];
+		TM_FailureData failure;
+
+		CHECK_FOR_INTERRUPTS();
+		if (table_tuple_delete(relation, &tid, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot,
+							   true, &failure, false) != TM_Ok)
+			elog(ERROR, "a locked row of tasker.%s vanished", table->name);
+	}
+	table_close(relation, NoLock);
+	CommandCounterIncrement();
+	return !watched;
+}
+
+/* ---- reading by an index ------------------------------------------------- */
+
+/*
+ * An index that was built while rows had versions that it does not know serves
+ * only snapshots that are newer: the planner, too, passes it over for others.
+ */
+static void
+check_index(Relation index)
+{
+	if (index->rd_index->indisvalid &&
+		(!index->rd_index->indcheckxmin ||
+		 TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("index \"%s\" is newer than this transaction", RelationGetRelationName(index)),
+			 errdetail("It was built after the transaction had taken its snapshot."),
+			 errhint("Run the transaction again; if that does not help, REINDEX the table.")));
+}
+
+/* What a statement of this kind would see: see plans.h. */
+static void
+take_snapshot(TcScan *scan, TcPlanKind kind)
+{
+	scan->own_snapshot = kind != TC_READ;
+	if (kind == TC_READ)
+		return;
+	CommandCounterIncrement();
+	PushActiveSnapshot(kind == TC_LATEST ? GetLatestSnapshot() : GetTransactionSnapshot());
+}
+
+void
+tc_scan_begin(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
+			  const ScanKeyData *keys, int nkeys)
+{
+	take_snapshot(scan, kind);
+	scan->table = table;
+	scan->relation = open_table(table, kind == TC_READ ? AccessShareLock : RowShareLock);
+	scan->index = index_open(get_relname_relid(index, get_namespace_oid("tasker", false)), AccessShareLock);
+	check_index(scan->index);
+	scan->slot = table_slot_create(scan->relation, NULL);
+	scan->descriptor = tc_index_beginscan(scan->relation, scan->index, GetActiveSnapshot(), nkeys);
+	tc_scan_again(scan, keys, nkeys);
+}
+
+void
+tc_scan_again(TcScan *scan, const ScanKeyData *keys, int nkeys)
+{
+	index_rescan(scan->descriptor, unconstify(ScanKeyData *, keys), nkeys, NULL, 0);
+}
+
+bool
+tc_scan_next(TcScan *scan)
+{
+	return index_getnext_slot(scan->descriptor, ForwardScanDirection, scan->slot);
+}
+
+void
+tc_scan_end(TcScan *scan)
+{
+	index_endscan(scan->descriptor);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, NoLock);
+	table_close(scan->relation, NoLock);
+	if (scan->own_snapshot)
+		PopActiveSnapshot();
+}
+
+static void
+raise_concurrent_change(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update"),
+			 errhint("Run the transaction again.")));
+}
+
+/* As the executor does it for SELECT FOR UPDATE. */
+bool
+tc_scan_lock(TcScan *scan, LockWaitPolicy policy)
+{
+	bool		one_snapshot = IsolationUsesXactSnapshot();
+	ItemPointerData tid = scan->slot->tts_tid;
+	TM_FailureData failure;
+
+	switch (table_tuple_lock(scan->relation, &tid, GetActiveSnapshot(), scan->slot, GetCurrentCommandId(false),
+							 LockTupleExclusive, policy,
+							 TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS |
+							 (one_snapshot ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION), &failure))
+	{
+		case TM_Ok:
+			return true;
+		case TM_WouldBlock:
+		case TM_SelfModified:
+			return false;
+		case TM_Updated:
+		case TM_Deleted:
+			if (one_snapshot)
+				raise_concurrent_change();
+			return false;
+		case TM_Invisible:
+		case TM_BeingModified:
+			break;
+	}
+	elog(ERROR, "a row of tasker.%s cannot be locked", scan->table->name);
+}
+
+/* ---- values -------------------------------------------------------------- */
+
+static Datum
+value_or_null(TcScan *scan, int column, bool *isnull)
+{
+	return slot_getattr(scan->slot, scan->table->attnums[column], isnull);
+}
+
+static Datum
+value(TcScan *scan, int column)
+{
+	bool		isnull;
+	Datum		found = value_or_null(scan, column, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column \"%s\"", scan->table->columns[column]);
+	return found;
+}
+
+bool
+tc_scan_isnull(TcScan *scan, int column)
+{
+	bool		isnull;
+
+	(void) value_or_null(scan, column, &isnull);
+	return isnull;
+}
+
+int64
+tc_scan_int64(TcScan *scan, int column)
+{
+	return DatumGetInt64(value(scan, column));
+}
+
+int32
+tc_scan_int32(TcScan *scan, int column)
+{
+	return DatumGetInt32(value(scan, column));
+}
+
+int16
+tc_scan_int16(TcScan *scan, int column)
+{
+	return DatumGetInt16(value(scan, column));
+}
+
+bool
+tc_scan_bool(TcScan *scan, int column)
+{
+	return DatumGetBool(value(scan, column));
+}
+
+char
+tc_scan_char(TcScan *scan, int column)
+{
+	return DatumGetChar(value(scan, column));
+}
+
+TimestampTz
+tc_scan_timestamptz(TcScan *scan, int column)
+{
+	bool		isnull;
+	Datum		found = value_or_null(scan, column, &isnull);
+
+	return isnull ? TC_NO_TIME : DatumGetTimestampTz(found);
+}
+
+char *
+tc_scan_text(TcScan *scan, int column)
+{
+	bool		isnull;
+	Datum		found = value_or_null(scan, column, &isnull);
+	MemoryContext old;
+	char	   *copy;
+
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(tc_session_caller_context());
+	copy = TextDatumGetCString(found);
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+struct varlena *
+tc_scan_varlena(TcScan *scan, int column)
+{
+	bool		isnull;
+	Datum		found = value_or_null(scan, column, &isnull);
+	MemoryContext old;
+	struct varlena *copy;
+
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(tc_session_caller_context());
+	copy = PG_DETOAST_DATUM_COPY(found);
+	MemoryContextSwitchTo(old);
+	return copy;
 }

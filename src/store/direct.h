@@ -12,7 +12,14 @@
 #ifndef TC_DIRECT_H
 #define TC_DIRECT_H
 
-#include "access/attnum.h"
+#include "access/genam.h"
+#include "access/skey.h"
+#include "executor/tuptable.h"
+#include "nodes/lockoptions.h"
+#include "utils/relcache.h"
+#include "utils/timestamp.h"
+
+#include "store/plans.h"
 
 #define TC_DIRECT_COLUMNS 32
 
@@ -34,5 +41,55 @@ typedef void (*TcFillRow) (const void *rows, int i, Datum *values, bool *nulls);
 
 /* A duplicate key raises what INSERT would raise. */
 extern void tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n);
+
+/*
+ * Rows that the caller has locked, by where they are.  Returns false, and deletes
+ * nothing, where a trigger of somebody's wants to see each of them: that takes a
+ * statement.
+ */
+extern bool tc_direct_delete(TcTable *table, const ItemPointerData *tids, int n);
+
+/* ---- reading by an index --------------------------------------------------- */
+
+/* Rows in the order of an index. */
+typedef struct TcScan
+{
+	TcTable    *table;
+	Relation	relation;
+	Relation	index;
+	IndexScanDesc descriptor;
+	TupleTableSlot *slot;		/* the row at hand */
+	bool		own_snapshot;
+} TcScan;
+
+/*
+ * Keys name columns of the index, by position from 1: ScanKeyInit().  The kind is
+ * that of a statement: what it may see.  To lock rows, it has to be no TC_READ.
+ */
+extern void tc_scan_begin(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
+						  const ScanKeyData *keys, int nkeys);
+extern void tc_scan_again(TcScan *scan, const ScanKeyData *keys, int nkeys);
+extern bool tc_scan_next(TcScan *scan);
+extern void tc_scan_end(TcScan *scan);
+
+/*
+ * Locks the row at hand as SELECT FOR UPDATE does, and puts its newest version in
+ * its place; false when it is gone, or locked by somebody else and the policy skips
+ * that.  The caller looks again whether it is still what was looked for.
+ */
+extern bool tc_scan_lock(TcScan *scan, LockWaitPolicy policy);
+
+/* Values of the row at hand, by the position of their column in the TcTable. */
+extern bool tc_scan_isnull(TcScan *scan, int column);
+extern int64 tc_scan_int64(TcScan *scan, int column);
+extern int32 tc_scan_int32(TcScan *scan, int column);
+extern int16 tc_scan_int16(TcScan *scan, int column);
+extern bool tc_scan_bool(TcScan *scan, int column);
+extern char tc_scan_char(TcScan *scan, int column);
+extern TimestampTz tc_scan_timestamptz(TcScan *scan, int column);	/* TC_NO_TIME for NULL */
+
+/* Copies in the session's caller context, NULL as NULL. */
+extern char *tc_scan_text(TcScan *scan, int column);
+extern struct varlena *tc_scan_varlena(TcScan *scan, int column);
 
 #endif							/* TC_DIRECT_H */

@@ -11,8 +11,9 @@
 #include "compat.h"
 #include "domain/states.h"
 #include "events/events.h"
-#include "store/direct.h"
+#include "store/attempts_table.h"
 #include "store/plans.h"
+#include "store/queue_table.h"
 #include "store/shards.h"
 #include "store/slot_store.h"
 #include "store/step_store.h"
@@ -72,28 +73,11 @@ bind_keys(Datum *values, const KeyColumns *columns, int start, int end)
 }
 
 /*
- * What workers report one by one has a second statement, for a single row: its
- * columns are plain parameters, so that the executor starts neither unnest() nor
- * a join.  The text is the same but for where the row comes from: I(many, one).
- */
-#define MANY(many, one) many
-#define ONE(many, one) one
-
-/*
  * Where there are many columns of fixed length, unnest() would take longer than
  * all the rest: it stores each column, row by row, before it puts rows together.
  */
 #define POSITIONS(array) "(SELECT generate_series(1, cardinality(" array ")) AS n) p"
 #define AT(array) "(" array ")[p.n]"
-
-/* As bind_keys() for a statement of a single row. */
-static void
-bind_key(Datum *values, TcStepKey key)
-{
-	values[0] = Int32GetDatum(tc_shard_key(key.task_id));
-	values[1] = Int64GetDatum(key.task_id);
-	values[2] = Int32GetDatum(key.step_no);
-}
 
 /* Runs a statement that takes keys and nothing else; each names a row that the caller holds. */
 static void
@@ -137,30 +121,6 @@ read_queue_row(uint64 row, TcQueueRow *queue_row)
 
 /* ---- locking ------------------------------------------------------------- */
 
-#define LOCK_SQL(I, phases) \
-	"SELECT " QUEUE_COLUMNS \
-	" FROM " I("unnest($2::bigint[], $3::int[])", "(SELECT $2, $3)") " AS i(task_id, step_no)" \
-	" JOIN tasker.step_queue q" \
-	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1" \
-	" WHERE q.phase IN (" phases ")" \
-	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q"
-
-#define LOCK_PLAN(I, text) { \
-	.sql = text, \
-	.kind = TC_WRITE, \
-	.expect = SPI_OK_SELECT, \
-	.nargs = 3, \
-	.argtypes = {INT4OID, I(INT8ARRAYOID, INT8OID), I(INT4ARRAYOID, INT4OID)}, \
-}
-
-/*
- * A report on a step that is not claimed must not lock it: rows that wait for
- * parents are locked after the claims of those parents.
- */
-static TcPlan plan_lock_claims = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'c'"));
-static TcPlan plan_lock_claim = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'"));
-static TcPlan plan_lock_claim_skip = LOCK_PLAN(ONE, LOCK_SQL(ONE, "'c'") " SKIP LOCKED");
-static TcPlan plan_lock_any = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'm', 'x', " TC_LIVE_PHASES));
 #define WAIT_PLAN(policy) { \
 	.sql = \
 	"SELECT q.lane_id, q.visible_at, q.claimed_at, q.attempt_no, q.slot FROM tasker.step_queue q" \
@@ -198,10 +158,22 @@ tc_queue_lock_wait(TcStepKey key, char phase, TcLockPolicy policy, TcQueueRow *r
 	return true;
 }
 
-static TcPlan plan_lock_waiting = LOCK_PLAN(MANY, LOCK_SQL(MANY, "'w', 'm', 'x'"));
+static TcPlan plan_lock_waiting = {
+	.sql =
+	"SELECT " QUEUE_COLUMNS
+	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
+	" JOIN tasker.step_queue q"
+	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
+	" WHERE q.phase IN ('w', 'm', 'x')"
+	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q",
+	.kind = TC_WRITE,
+	.expect = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
+};
 
-static int
-lock_rows(TcPlan *plan, const TcStepKey *keys, int n, TcQueueRow **rows)
+int
+tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows)
 {
 	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
 	int			found = 0;
@@ -215,45 +187,59 @@ lock_rows(TcPlan *plan, const TcStepKey *keys, int n, TcQueueRow **rows)
 
 		end = tc_shard_run_end(columns.task_ids, start, n);
 		bind_keys(values, &columns, start, end);
-		count = tc_plan_run(plan, values, NULL);
+		count = tc_plan_run(&plan_lock_waiting, values, NULL);
 		for (uint64 i = 0; i < count; i++)
 			read_queue_row(i, &(*rows)[found++]);
 	}
 	return found;
 }
 
-/* The one row of a key. */
+/*
+ * A report on a step that is not claimed must not lock it: rows that wait for
+ * parents are locked after the claims of those parents.
+ */
 static bool
-lock_row(TcPlan *plan, TcStepKey key, TcQueueRow *row)
+lock_claim(TcScan *scan, LockWaitPolicy policy, TcQueueRow *row)
 {
-	Datum		values[3];
-
-	bind_key(values, key);
-	if (tc_plan_run(plan, values, NULL) == 0)
+	if (!tc_scan_next(scan) || tc_scan_char(scan, TC_QUEUE_phase) != TC_PHASE_CLAIMED ||
+		!tc_scan_lock(scan, policy) || tc_scan_char(scan, TC_QUEUE_phase) != TC_PHASE_CLAIMED)
 		return false;
-	read_queue_row(0, row);
+	tc_queue_read(scan, row);
 	return true;
 }
 
 int
 tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows)
 {
-	if (n != 1)
-		return lock_rows(&plan_lock_claims, keys, n, rows);
-	*rows = palloc(sizeof(TcQueueRow));
-	return lock_row(&plan_lock_claim, keys[0], *rows) ? 1 : 0;
-}
+	TcScan		scan;
+	int			found = 0;
 
-int
-tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows)
-{
-	return lock_rows(&plan_lock_waiting, keys, n, rows);
+	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	if (n == 0)
+		return 0;
+	tc_queue_seek(&scan, TC_WRITE, keys[0]);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (i > 0)
+			tc_queue_seek_again(&scan, keys[i]);
+		if (lock_claim(&scan, LockWaitBlock, &(*rows)[found]))
+			found++;
+	}
+	tc_scan_end(&scan);
+	return found;
 }
 
 bool
 tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 {
-	return lock_row(&plan_lock_claim_skip, key, row);
+	TcScan		scan;
+	bool		locked;
+
+	tc_queue_seek(&scan, TC_WRITE, key);
+	locked = lock_claim(&scan, LockWaitSkip, row);
+	tc_scan_end(&scan);
+	return locked;
 }
 
 /* Not min(): the planner would read all that are left, each time. */
@@ -378,34 +364,6 @@ tc_queue_lock_task_nowait(int64 task_id, TcQueueRow **rows, int *nrows)
 
 /* ---- rows are born, counted down, removed -------------------------------- */
 
-#define INSERT_ROWS(I) \
-	"INSERT INTO tasker.step_queue (task_id, step_no, shard_key, slot, lane_id, phase, waits_for_retry," \
-	" visible_at, remaining_parents, satisfied_parents, attempts, max_attempts, attempt_no," \
-	" claimed_at)" \
-	" SELECT i.task_id, i.step_no, $1, i.slot, i.lane_id, i.phase, false," \
-	" i.visible_at, i.remaining, i.satisfied, i.attempts, i.max_attempts, i.attempt_no," \
-	" CASE WHEN i.phase IN ('s', 't', 'm') THEN $12 END" \
-	" FROM (SELECT " I(AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$6") "," AT("$7") "," \
-					   AT("$8") "," AT("$9") "," AT("$10") "," AT("$11") "," AT("$13") " FROM " POSITIONS("$2"), \
-					   "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13") ")" \
-	"  AS i(task_id, step_no, lane_id, visible_at, remaining, satisfied, attempts, max_attempts, attempt_no," \
-	"   phase, slot)"
-
-#define INSERT_PLAN(I, suffix) { \
-	.sql = INSERT_ROWS(I) suffix, \
-	.kind = TC_WRITE, \
-	.expect = SPI_OK_INSERT, \
-	.nargs = 13, \
-	.argtypes = {INT4OID, I(INT8ARRAYOID, INT8OID), I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), \
-		I(TIMESTAMPTZARRAYOID, TIMESTAMPTZOID), I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), \
-		I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), I(INT4ARRAYOID, INT4OID), I(CHARARRAYOID, CHAROID), \
-		TIMESTAMPTZOID, I(INT2ARRAYOID, INT2OID)}, \
-}
-
-/* A step that people ended keeps its place.  Looking for it makes each row cost more. */
-static TcPlan plan_insert_children = INSERT_PLAN(MANY, " ON CONFLICT DO NOTHING");
-static TcPlan plan_insert_child = INSERT_PLAN(ONE, " ON CONFLICT DO NOTHING");
-
 /* Who waits for work is told when the time of a step has come. */
 static void
 post_time(const TcQueueRow *row)
@@ -422,171 +380,40 @@ post_times(const TcQueueRow *rows, int n)
 		post_time(&rows[i]);
 }
 
-/* Rows as columns. */
-typedef struct RowColumns
-{
-	KeyColumns	keys;
-	int32	   *numbers[6];		/* lane, remaining, satisfied, attempts, max_attempts, attempt_no */
-	TimestampTz *visible_at;
-	char	   *phases;
-	int16	   *slots;
-} RowColumns;
-
-static RowColumns
-row_columns(const TcQueueRow *rows, int n)
-{
-	RowColumns	columns = {
-		.keys = key_columns(rows, sizeof(TcQueueRow), n),
-		.visible_at = palloc(sizeof(TimestampTz) * Max(n, 1)),
-		.phases = palloc(Max(n, 1)),
-		.slots = palloc(sizeof(int16) * Max(n, 1)),
-	};
-
-	for (int c = 0; c < lengthof(columns.numbers); c++)
-		columns.numbers[c] = palloc(sizeof(int32) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		columns.visible_at[i] = rows[i].visible_at;
-		columns.phases[i] = rows[i].phase;
-		columns.slots[i] = rows[i].slot;
-		columns.numbers[0][i] = rows[i].lane_id;
-		columns.numbers[1][i] = rows[i].remaining_parents;
-		columns.numbers[2][i] = rows[i].satisfied_parents;
-		columns.numbers[3][i] = rows[i].attempts;
-		columns.numbers[4][i] = rows[i].max_attempts;
-		columns.numbers[5][i] = rows[i].attempt_no;
-	}
-	return columns;
-}
-
-static uint64
-insert_row(TcPlan *plan, const TcQueueRow *row)
-{
-	Datum		values[13];
-
-	bind_key(values, row->key);
-	values[3] = Int32GetDatum(row->lane_id);
-	values[4] = TimestampTzGetDatum(row->visible_at);
-	values[5] = Int32GetDatum(row->remaining_parents);
-	values[6] = Int32GetDatum(row->satisfied_parents);
-	values[7] = Int32GetDatum(row->attempts);
-	values[8] = Int32GetDatum(row->max_attempts);
-	values[9] = Int32GetDatum(row->attempt_no);
-	values[10] = CharGetDatum(row->phase);
-	values[11] = TimestampTzGetDatum(tc_session_now());
-	values[12] = Int16GetDatum(row->slot);
-	return tc_plan_run(plan, values, NULL);
-}
-
-/* Returns how many were inserted. */
-static uint64
-insert_rows(TcPlan *plan, TcPlan *plan_for_one, const TcQueueRow *rows, int n)
-{
-	RowColumns	columns;
-	uint64		inserted = 0;
-	int			end;
-
-	if (n == 1)
-		return insert_row(plan_for_one, &rows[0]);
-	columns = row_columns(rows, n);
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[13];
-
-		end = tc_shard_run_end(columns.keys.task_ids, start, n);
-		bind_keys(values, &columns.keys, start, end);
-		values[3] = tc_array_int32(columns.numbers[0] + start, end - start);
-		values[4] = tc_array_timestamptz(columns.visible_at + start, end - start);
-		for (int c = 1; c < lengthof(columns.numbers); c++)
-			values[4 + c] = tc_array_int32(columns.numbers[c] + start, end - start);
-		values[10] = tc_array_char(columns.phases + start, end - start);
-		values[11] = TimestampTzGetDatum(tc_session_now());
-		values[12] = tc_array_int16(columns.slots + start, end - start);
-		inserted += tc_plan_run(plan, values, NULL);
-	}
-	return inserted;
-}
-
-#define COLUMNS_OF_QUEUE(X) \
-	X(task_id) X(step_no) X(shard_key) X(slot) X(lane_id) X(phase) X(waits_for_retry) X(visible_at) \
-	X(remaining_parents) X(attempts) X(max_attempts) X(attempt_no) X(claim_token) X(claimed_at) X(worker_id) \
-	X(checkpoint) X(satisfied_parents) X(flow_key_id)
-
-enum
-{
-#define X(name) QUEUE_##name,
-	COLUMNS_OF_QUEUE(X)
-#undef X
-};
-
-static TcTable queue_table = {
-	.name = "step_queue",
-#define X(name) [QUEUE_##name] = #name,
-	.columns = {COLUMNS_OF_QUEUE(X)},
-#undef X
-	.nchecks = 1,
-};
-
-/* What INSERT_ROWS says. */
-static void
-fill_row(const void *rows, int i, Datum *values, bool *nulls)
-{
-	const TcQueueRow *row = (const TcQueueRow *) rows + i;
-
-	Assert(row->remaining_parents >= 0);
-	values[QUEUE_task_id] = Int64GetDatum(row->key.task_id);
-	values[QUEUE_step_no] = Int32GetDatum(row->key.step_no);
-	values[QUEUE_shard_key] = Int32GetDatum(tc_shard_key(row->key.task_id));
-	values[QUEUE_slot] = Int16GetDatum(row->slot);
-	values[QUEUE_lane_id] = Int32GetDatum(row->lane_id);
-	values[QUEUE_phase] = CharGetDatum(row->phase);
-	values[QUEUE_waits_for_retry] = BoolGetDatum(false);
-	values[QUEUE_visible_at] = TimestampTzGetDatum(row->visible_at);
-	values[QUEUE_remaining_parents] = Int32GetDatum(row->remaining_parents);
-	values[QUEUE_attempts] = Int32GetDatum(row->attempts);
-	values[QUEUE_max_attempts] = Int32GetDatum(row->max_attempts);
-	values[QUEUE_attempt_no] = Int32GetDatum(row->attempt_no);
-	values[QUEUE_claimed_at] = TimestampTzGetDatum(tc_session_now());
-	values[QUEUE_satisfied_parents] = Int32GetDatum(row->satisfied_parents);
-	nulls[QUEUE_claimed_at] = row->phase != TC_PHASE_SIGNAL && row->phase != TC_PHASE_TASK && row->phase != TC_PHASE_MAP;
-	nulls[QUEUE_claim_token] = nulls[QUEUE_worker_id] = nulls[QUEUE_checkpoint] = nulls[QUEUE_flow_key_id] = true;
-}
-
 void
 tc_queue_insert(const TcQueueRow *rows, int n)
 {
 	post_times(rows, n);
-	tc_direct_insert(&queue_table, fill_row, rows, n);
+	tc_queue_add(rows, n);
 }
 
+/*
+ * Whoever gives a child a row holds the row of its parent, and so do we: what is
+ * not there now, nobody adds meanwhile.
+ */
 void
 tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 {
-	TcStepKey  *keys;
-	TcQueueRow *there;
-	int			nthere;
-	int			missing;
+	TcQueueRow *fresh = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	int			nfresh = 0;
+	TcScan		scan;
 
-	memset(inserted, true, n);
-	missing = n - (int) insert_rows(&plan_insert_children, &plan_insert_child, rows, n);
-	post_times(rows, n);
-	if (missing == 0)
+	if (n == 0)
 		return;
-	keys = palloc(sizeof(TcStepKey) * n);
+	tc_queue_seek(&scan, TC_LATEST, rows[0].key);
 	for (int i = 0; i < n; i++)
-		keys[i] = rows[i].key;
-	nthere = lock_rows(&plan_lock_any, keys, n, &there);
-	for (int i = 0, t = 0; i < n && t < nthere; i++)
 	{
-		if (tc_step_key_compare(&there[t], &keys[i]) != 0)
-			continue;
-		if (there[t++].phase != TC_PHASE_ENDED)
-			continue;
-		inserted[i] = false;
-		missing--;
+		CHECK_FOR_INTERRUPTS();
+		if (i > 0)
+			tc_queue_seek_again(&scan, rows[i].key);
+		inserted[i] = !tc_scan_next(&scan);
+		if (inserted[i])
+			fresh[nfresh++] = rows[i];
+		else if (tc_scan_char(&scan, TC_QUEUE_phase) != TC_PHASE_ENDED)
+			elog(ERROR, "a step of task " INT64_FORMAT " would be ready twice", rows[i].key.task_id);
 	}
-	if (missing != 0)
-		elog(ERROR, "a step of task " INT64_FORMAT " would be ready twice", rows[0].key.task_id);
+	tc_scan_end(&scan);
+	tc_queue_insert(fresh, nfresh);
 }
 
 /*
@@ -785,102 +612,43 @@ tc_queue_clear(int64 task_id)
 
 /* ---- attempts end -------------------------------------------------------- */
 
-/*
- * The result and the end of the claim are one statement: there is no moment in
- * which one stands without the other.
- */
-#define COMPLETE_PLAN(I) { \
-	.sql = \
-	"WITH gone AS (" \
-	" DELETE FROM tasker.step_queue q" \
-	" USING " I("unnest($2::bigint[], $3::int[], $4::jsonb[])", "(SELECT $2, $3, $4)") \
-	"  AS i(task_id, step_no, results)" \
-	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1" \
-	" RETURNING q.task_id, q.step_no, q.shard_key, q.slot, q.attempts, q.attempt_no, q.worker_id," \
-	"  q.claim_token, q.claimed_at, i.results)" \
-	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome," \
-	" to_state, worker_id, claim_token, claimed_at, finished_at, results, recorded_by, recorded_as)" \
-	" SELECT g.task_id, g.step_no, g.attempt_no + 1, g.shard_key, g.slot, g.attempts + 1, 'completed'," \
-	" 'complete', g.worker_id, g.claim_token, g.claimed_at, $5, g.results, $6, $7 FROM gone g", \
-	.kind = TC_WRITE, \
-	.expect = SPI_OK_INSERT, \
-	.nargs = 7, \
-	.argtypes = {INT4OID, I(INT8ARRAYOID, INT8OID), I(INT4ARRAYOID, INT4OID), I(JSONBARRAYOID, JSONBOID), \
-		TIMESTAMPTZOID, TEXTOID, TEXTOID}, \
-}
-
-static TcPlan plan_complete = COMPLETE_PLAN(MANY);
-static TcPlan plan_complete_one = COMPLETE_PLAN(ONE);
-
-void
-tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n)
-{
-	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
-	int			end;
-
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[7];
-		char		nulls[7];
-		bool		one;
-
-		memset(nulls, ' ', sizeof(nulls));
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		one = end - start == 1;
-		if (one)
-			bind_key(values, keys[start]);
-		else
-			bind_keys(values, &columns, start, end);
-		values[3] = one ? PointerGetDatum(results[start]) : tc_array_jsonb(results + start, end - start);
-		values[4] = TimestampTzGetDatum(tc_session_now());
-		values[5] = CStringGetTextDatum(tc_session_role());
-		values[6] = tc_text_or_null(tc_session_acting_role(), &nulls[6]);
-		if (tc_plan_run(one ? &plan_complete_one : &plan_complete, values, nulls) != end - start)
-			elog(ERROR, "a locked queue row vanished");
-	}
-}
-
-static TcPlan plan_record_failure = {
+static TcPlan plan_remove_batch = {
 	.sql =
-	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome,"
-	" to_state, worker_id, claim_token, claimed_at, finished_at, error, next_retry_at,"
-	" backoff_request_seconds, recorded_by, recorded_as)"
-	" VALUES ($1, $2, $3, $4, $17, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+	"DELETE FROM tasker.step_queue q"
+	" USING unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
+	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
 	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT,
-	.nargs = 17,
-	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, INT2OID},
+	.expect = SPI_OK_DELETE,
+	.nargs = 3,
+	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
 };
 
-static void
-record_failure(const TcQueueRow *row, const TcFailure *failure)
+void
+tc_queue_remove(const TcStepKey *keys, int n)
 {
-	Datum		values[17];
-	char		nulls[17];
+	run_for_keys(&plan_remove_batch, keys, n);
+}
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(row->key.task_id);
-	values[1] = Int32GetDatum(row->key.step_no);
-	values[2] = Int32GetDatum(row->attempt_no + 1);
-	values[3] = Int32GetDatum(tc_shard_key(row->key.task_id));
-	values[4] = Int32GetDatum(row->attempts + 1);
-	values[5] = CStringGetTextDatum(failure->lease_expired ? "lease_expired" : "failed");
-	values[6] = CStringGetTextDatum(tc_step_state_name(failure->to_state));
-	values[7] = CStringGetTextDatum(row->worker_id);
-	values[8] = Int64GetDatum(row->claim_token);
-	values[9] = TimestampTzGetDatum(row->claimed_at);
-	values[10] = TimestampTzGetDatum(tc_session_now());
-	values[11] = PointerGetDatum(failure->error);
-	nulls[11] = failure->error == NULL ? 'n' : ' ';
-	values[12] = TimestampTzGetDatum(failure->next_retry_at);
-	nulls[12] = failure->next_retry_at == TC_NO_TIME ? 'n' : ' ';
-	values[13] = Int32GetDatum(failure->backoff_request_seconds);
-	nulls[13] = failure->backoff_request_seconds < 0 ? 'n' : ' ';
-	values[14] = CStringGetTextDatum(tc_session_role());
-	values[15] = tc_text_or_null(tc_session_acting_role(), &nulls[15]);
-	values[16] = Int16GetDatum(row->slot);
-	tc_plan_run(&plan_record_failure, values, nulls);
+static void
+remove_rows(const TcQueueRow *rows, int n)
+{
+	TcStepKey  *keys = palloc(sizeof(TcStepKey) * n);
+
+	for (int i = 0; i < n; i++)
+		keys[i] = rows[i].key;
+	tc_queue_remove(keys, n);
+}
+
+void
+tc_queue_complete(const TcQueueRow *rows, const struct varlena *const *results, int n)
+{
+	ItemPointerData *places = palloc(sizeof(ItemPointerData) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		places[i] = rows[i].place;
+	if (!tc_direct_delete(&tc_queue_table, places, n))
+		remove_rows(rows, n);
+	tc_attempts_add_completed(rows, results, n);
 }
 
 static TcPlan plan_retry = {
@@ -910,7 +678,7 @@ tc_queue_fail(const TcQueueRow *row, const TcFailure *failure)
 	bool		again = failure->to_state == TC_STEP_WAITING_FOR_RETRY;
 	Datum		values[4];
 
-	record_failure(row, failure);
+	tc_attempts_add_failed(row, failure);
 	values[0] = Int64GetDatum(row->key.task_id);
 	values[1] = Int32GetDatum(row->key.step_no);
 	values[2] = Int32GetDatum(tc_shard_key(row->key.task_id));
@@ -919,41 +687,16 @@ tc_queue_fail(const TcQueueRow *row, const TcFailure *failure)
 		elog(ERROR, "a locked queue row vanished");
 }
 
-static TcPlan plan_record_expired = {
-	.sql =
-	"INSERT INTO tasker.step_attempts (task_id, step_no, attempt_no, shard_key, slot, attempt, outcome,"
-	" to_state, worker_id, claim_token, claimed_at, finished_at, next_retry_at, recorded_by, recorded_as)"
-	" SELECT i.task_id, i.step_no, q.attempt_no + 1, $1, q.slot, q.attempts + 1, 'lease_expired',"
-	" 'waiting_for_retry', q.worker_id, q.claim_token, q.claimed_at, $4, $4, $5, $6"
-	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
-	" JOIN tasker.step_queue q"
-	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT,
-	.nargs = 6,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID, TEXTOID, TEXTOID},
-};
-
 void
 tc_queue_record_expired(const TcQueueRow *rows, int n)
 {
-	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
-	int			end;
+	TcFailure	lost = {
+		.lease_expired = true, .to_state = TC_STEP_WAITING_FOR_RETRY,
+		.next_retry_at = tc_session_now(), .backoff_request_seconds = -1
+	};
 
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[6];
-		char		nulls[6];
-
-		memset(nulls, ' ', sizeof(nulls));
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		values[3] = TimestampTzGetDatum(tc_session_now());
-		values[4] = CStringGetTextDatum(tc_session_role());
-		values[5] = tc_text_or_null(tc_session_acting_role(), &nulls[5]);
-		if (tc_plan_run(&plan_record_expired, values, nulls) != end - start)
-			elog(ERROR, "a locked queue row vanished");
-	}
+	for (int i = 0; i < n; i++)
+		tc_attempts_add_failed(&rows[i], &lost);
 }
 
 /* ---- claims begin, are extended, given back ------------------------------ */
@@ -1078,23 +821,6 @@ tc_queue_release(const TcQueueRow *rows, int n, TimestampTz visible_at)
 		if (tc_plan_run(&plan_release, values, NULL) != end - start)
 			elog(ERROR, "a locked queue row vanished");
 	}
-}
-
-static TcPlan plan_remove_batch = {
-	.sql =
-	"DELETE FROM tasker.step_queue q"
-	" USING unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
-	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_DELETE,
-	.nargs = 3,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
-};
-
-void
-tc_queue_remove(const TcStepKey *keys, int n)
-{
-	run_for_keys(&plan_remove_batch, keys, n);
 }
 
 static TcPlan plan_set_checkpoint = {

@@ -8,6 +8,8 @@
 #ifndef TC_STEP_STORE_H
 #define TC_STEP_STORE_H
 
+#include "storage/itemptr.h"
+
 #include "store/session.h"
 #include "tasker_core.h"
 
@@ -51,6 +53,7 @@ typedef struct TcQueueRow
 	struct varlena *checkpoint;
 	int16		slot;			/* of the task's history */
 	int64		flow_key_id;	/* of a claim that holds it, or a parked row; else 0 */
+	ItemPointerData place;		/* of a row that tc_queue_lock_claims() locked */
 } TcQueueRow;
 
 /* Can it still run? */
@@ -122,8 +125,8 @@ extern void tc_queue_insert(const TcQueueRow *rows, int n);
  */
 extern void tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted);
 
-/* Ends claims with results: the rows leave the queue, the attempts enter the history. */
-extern void tc_queue_complete(const TcStepKey *keys, const struct varlena *const *results, int n);
+/* Ends claims with results: the rows, which are locked, leave the queue; the attempts enter the history. */
+extern void tc_queue_complete(const TcQueueRow *rows, const struct varlena *const *results, int n);
 
 /* Ends a claim with a failure; the row stays for the retry, or leaves the queue. */
 extern void tc_queue_fail(const TcQueueRow *row, const TcFailure *failure);
