@@ -40,13 +40,21 @@
 #define tc_may_set_role(member, role) is_member_of_role(member, role)
 #endif
 
-/* 16 tells an insertion from an update that only summarizing indexes notice */
+/* 16 has indexes that only summarize, which need not know of every update */
 #if PG_VERSION_NUM >= 160000
+#define TcUpdateIndexes TU_UpdateIndexes
+#define tc_updates_indexes(which) ((which) != TU_None)
 #define tc_insert_index_tuples(target, slot, estate) \
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#define tc_update_index_tuples(target, slot, estate, which) \
+	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, (which) == TU_Summarizing)
 #else
+#define TcUpdateIndexes bool
+#define tc_updates_indexes(which) (which)
 #define tc_insert_index_tuples(target, slot, estate) \
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#define tc_update_index_tuples(target, slot, estate, which) \
+	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL)
 #endif
 
 /* 18 counts what a scan of an index does */

@@ -10,9 +10,7 @@
 
 #include "compat.h"
 #include "store/claim_marks.h"
-#include "store/plans.h"
 #include "store/session.h"
-#include "store/step_store.h"
 
 /* A mark hides a row that was committed late for no longer than this. */
 #define MARK_LIFE USECS_PER_SEC
@@ -95,23 +93,6 @@ tc_marks_forget(void)
 	marks_end = 0;
 }
 
-/* Exhausted rows and those that others hold count: they are live. */
-static TcPlan plan_first_live = {
-	.sql =
-	"SELECT f.visible_at"
-	" FROM unnest($2::int[], $3::\"char\"[]) WITH ORDINALITY AS l(lane_id, phase, range)"
-	" LEFT JOIN LATERAL ("
-	"  SELECT q.visible_at FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase"
-	"   AND " TC_IN_CLAIM_INDEX " AND q.visible_at <= $4"
-	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT 1) f ON true"
-	" ORDER BY l.range",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 4,
-	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, TIMESTAMPTZOID},
-};
-
 static void
 new_marks(void)
 {
@@ -126,28 +107,23 @@ new_marks(void)
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* Exhausted rows and those that others hold count: they are live. */
 void
-tc_marks_set(const TcClaimRanges *ranges, TimestampTz walk_began)
+tc_marks_set(const TcClaimRanges *ranges, const TimestampTz *firsts, TimestampTz walk_began)
 {
-	Datum		values[4];
-	TimestampTz end;
-
-	values[0] = Int32GetDatum(ranges->shard_key);
-	values[1] = tc_array_int32(ranges->lane_ids, ranges->n);
-	values[2] = tc_array_char(ranges->phases, ranges->n);
-	values[3] = TimestampTzGetDatum(tc_session_now());
-	tc_plan_run(&plan_first_live, values, NULL);
+	TimestampTz end = GetCurrentTimestamp();
 
 	new_marks();
 	for (int i = 0; i < ranges->n; i++)
 	{
 		MarkKey		key = key_of(ranges, i);
-		Mark	   *mark = hash_search(marks, &key, HASH_ENTER, NULL);
-		TimestampTz first = tc_row_timestamptz(i, 1);
+		Mark	   *mark;
 
-		mark->low = first == TC_NO_TIME ? tc_session_now() : first;
+		if (firsts[i] == TC_NOT_LOOKED)
+			continue;
+		mark = hash_search(marks, &key, HASH_ENTER, NULL);
+		mark->low = firsts[i] == TC_NO_TIME ? tc_session_now() : firsts[i];
 	}
-	end = GetCurrentTimestamp();
 	marks_end = end + MARK_LIFE;
 	last_walk = end;
 	next_walk = end + (end - walk_began) * WALK_SHARE;

@@ -17,6 +17,7 @@
 #ifndef TC_CLAIM_MARKS_H
 #define TC_CLAIM_MARKS_H
 
+#include "store/session.h"
 #include "tasker_core.h"
 
 /* Ranges of the claim index: parallel arrays. */
@@ -37,13 +38,17 @@ extern void tc_marks_apply(TcClaimRanges *ranges);
 /* Is it time to walk from the beginning again?  Sooner for a claim that found nothing at all. */
 extern bool tc_marks_may_walk(bool found_nothing);
 
-/* Has a statement that read so many blocks for n ranges and max_steps rows walked over dead rows? */
+/* Has a look that read so many blocks for n ranges and max_steps rows walked over dead rows? */
 extern bool tc_marks_walked(int64 blocks, int nranges, int max_steps);
 
 /* Before a walk: what it finds must not be hidden from the locks that follow. */
 extern void tc_marks_forget(void);
 
-/* Marks the ranges.  walk_began is the time before the statement that walked. */
-extern void tc_marks_set(const TcClaimRanges *ranges, TimestampTz walk_began);
+/*
+ * Marks the ranges from what a walk, begun at walk_began, saw first in each:
+ * TC_NO_TIME where it saw nothing, TC_NOT_LOOKED where it did not get to.
+ */
+#define TC_NOT_LOOKED DT_NOEND
+extern void tc_marks_set(const TcClaimRanges *ranges, const TimestampTz *firsts, TimestampTz walk_began);
 
 #endif							/* TC_CLAIM_MARKS_H */

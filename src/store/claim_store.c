@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "executor/instrument.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -19,9 +20,12 @@
 #include "domain/states.h"
 #include "store/claim_marks.h"
 #include "store/claim_store.h"
+#include "store/history_table.h"
 #include "store/plans.h"
+#include "store/queue_table.h"
 #include "store/shards.h"
 #include "store/slot_store.h"
+#include "store/tasks_table.h"
 
 /* ---- candidates ---------------------------------------------------------- */
 
@@ -52,223 +56,226 @@ ranges_of(const TcClaimScope *scope, const char *phases)
 	return ranges;
 }
 
-/* As parameters $1 to $5. */
+static TcQueueRange
+range_at(const TcClaimRanges *ranges, int i)
+{
+	TcQueueRange range = {
+		.shard_key = ranges->shard_key,
+		.lane_id = ranges->lane_ids[i],
+		.phase = ranges->phases[i],
+		.low = ranges->lows[i],
+		.high = tc_session_now(),
+	};
+
+	return range;
+}
+
+/* A claim that, once its lease ran out, cannot be taken again: as TC_EXHAUSTED. */
+static bool
+is_exhausted(TcScan *scan)
+{
+	return tc_scan_char(scan, TC_QUEUE_phase) == TC_PHASE_CLAIMED &&
+		tc_scan_int32(scan, TC_QUEUE_attempts) + 1 >= tc_scan_int32(scan, TC_QUEUE_max_attempts);
+}
+
+/* What has been found by now. */
+typedef struct Found
+{
+	TcCandidate *candidates;
+	int			n;
+	int			size;
+} Found;
+
 static void
-bind_ranges(Datum *values, const TcClaimRanges *ranges)
+add_candidate(Found *found, TcScan *scan, int32 priority)
 {
-	values[0] = Int32GetDatum(ranges->shard_key);
-	values[1] = tc_array_int32(ranges->lane_ids, ranges->n);
-	values[2] = tc_array_char(ranges->phases, ranges->n);
-	values[3] = tc_array_int32(ranges->priorities, ranges->n);
-	values[4] = tc_array_timestamptz(ranges->lows, ranges->n);
-}
+	TcCandidate *candidate;
 
-#define RANGES "unnest($2::int[], $3::\"char\"[], $4::int[], $5::timestamptz[]) AS l(lane_id, phase, priority, low)"
-
-static TcPlan plan_peek = {
-	.sql =
-	"SELECT c.task_id, c.step_no, c.lane_id, c.phase"
-	" FROM " RANGES
-	" CROSS JOIN LATERAL ("
-	"  SELECT q.task_id, q.step_no, q.lane_id, q.phase, q.visible_at"
-	"  FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase AND " TC_IN_CLAIM_INDEX
-	"   AND q.visible_at >= l.low AND q.visible_at <= $6"
-	"   AND NOT " TC_EXHAUSTED
-	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $7) c"
-	" ORDER BY l.priority DESC, c.visible_at, c.task_id, c.step_no LIMIT $7",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 7,
-	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	TIMESTAMPTZOID, INT8OID},
-};
-
-/* The live rows of one task are few and contiguous in the primary key. */
-static TcPlan plan_peek_task = {
-	.sql =
-	"SELECT q.task_id, q.step_no, q.lane_id, q.phase"
-	" FROM tasker.step_queue q"
-	" JOIN " RANGES " ON l.lane_id = q.lane_id AND l.phase = q.phase"
-	" WHERE q.task_id = $8 AND q.shard_key = $1 AND q.visible_at <= $6"
-	"  AND NOT " TC_EXHAUSTED
-	" ORDER BY l.priority DESC, q.visible_at, q.step_no LIMIT $7",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 8,
-	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	TIMESTAMPTZOID, INT8OID, INT8OID},
-};
-
-static int
-peek(const TcClaimScope *scope, const TcClaimRanges *ranges, int max_steps)
-{
-	Datum		values[8];
-
-	bind_ranges(values, ranges);
-	values[5] = TimestampTzGetDatum(tc_session_now());
-	values[6] = Int64GetDatum(max_steps);
-	values[7] = Int64GetDatum(scope->task_id);
-	return (int) tc_plan_run(scope->task_id == 0 ? &plan_peek : &plan_peek_task, values, NULL);
-}
-
-static TcCandidate *
-read_candidates(int count)
-{
-	TcCandidate *candidates = palloc(sizeof(TcCandidate) * Max(count, 1));
-
-	for (int i = 0; i < count; i++)
+	if (found->n == found->size)
 	{
-		candidates[i].key.task_id = tc_row_int64(i, 1);
-		candidates[i].key.step_no = tc_row_int32(i, 2);
-		candidates[i].lane_id = tc_row_int32(i, 3);
-		candidates[i].phase = tc_row_char(i, 4);
+		found->size *= 2;
+		found->candidates = repalloc_huge(found->candidates, sizeof(TcCandidate) * found->size);
 	}
-	return candidates;
+	candidate = &found->candidates[found->n++];
+	candidate->key.task_id = tc_scan_int64(scan, TC_QUEUE_task_id);
+	candidate->key.step_no = tc_scan_int32(scan, TC_QUEUE_step_no);
+	candidate->lane_id = tc_scan_int32(scan, TC_QUEUE_lane_id);
+	candidate->phase = tc_scan_char(scan, TC_QUEUE_phase);
+	candidate->priority = priority;
+	candidate->visible_at = tc_scan_timestamptz(scan, TC_QUEUE_visible_at);
+}
+
+/* Returns the time of the first row that is there, whether it can be claimed or not. */
+static TimestampTz
+look_at_range(TcScan *scan, Found *found, int32 priority, int max_steps)
+{
+	TimestampTz first = TC_NO_TIME;
+	int			end = found->n + max_steps;
+
+	while (found->n < end && tc_scan_next(scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (first == TC_NO_TIME)
+			first = tc_scan_timestamptz(scan, TC_QUEUE_visible_at);
+		if (!is_exhausted(scan))
+			add_candidate(found, scan, priority);
+	}
+	return first;
+}
+
+/* Priority, then age. */
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const TcCandidate *x = a;
+	const TcCandidate *y = b;
+
+	if (x->priority != y->priority)
+		return x->priority > y->priority ? -1 : 1;
+	if (x->visible_at != y->visible_at)
+		return x->visible_at < y->visible_at ? -1 : 1;
+	return tc_step_key_compare(x, y);
+}
+
+/* Ranges come in the order of their priority: once there is enough, none that follows is looked at. */
+static int
+peek(const TcClaimRanges *ranges, int max_steps, TcCandidate **candidates, TimestampTz *firsts)
+{
+	Found		found = {.candidates = palloc(sizeof(TcCandidate) * 64), .size = 64};
+	TcScan		scan;
+	int			i;
+
+	for (i = 0; i < ranges->n; i++)
+	{
+		TcQueueRange range = range_at(ranges, i);
+
+		if (found.n >= max_steps && ranges->priorities[i] < ranges->priorities[i - 1])
+			break;
+		if (i == 0)
+			tc_queue_seek_range(&scan, TC_WRITE, &range);
+		else
+			tc_queue_seek_range_again(&scan, &range);
+		firsts[i] = look_at_range(&scan, &found, ranges->priorities[i], max_steps);
+	}
+	if (i > 0)
+		tc_scan_end(&scan);
+	for (; i < ranges->n; i++)
+		firsts[i] = TC_NOT_LOOKED;
+	qsort(found.candidates, found.n, sizeof(TcCandidate), compare_candidates);
+	*candidates = found.candidates;
+	return Min(found.n, max_steps);
+}
+
+static const TcLane *
+lane_in_scope(const TcClaimScope *scope, int32 lane_id)
+{
+	for (int i = 0; i < scope->nlanes; i++)
+	{
+		if (scope->lanes[i]->lane_id == lane_id)
+			return scope->lanes[i];
+	}
+	return NULL;
+}
+
+/* The rows of one task stand together in the primary key. */
+static int
+peek_task(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
+{
+	Found		found = {.candidates = palloc(sizeof(TcCandidate) * 64), .size = 64};
+	TcScan		scan;
+
+	tc_queue_seek_steps(&scan, TC_WRITE, scope->task_id, 1, PG_INT32_MAX);
+	while (tc_scan_next(&scan))
+	{
+		const TcLane *lane = lane_in_scope(scope, tc_scan_int32(&scan, TC_QUEUE_lane_id));
+		char		phase = tc_scan_char(&scan, TC_QUEUE_phase);
+
+		CHECK_FOR_INTERRUPTS();
+		if (lane != NULL && (phase == TC_PHASE_READY || phase == TC_PHASE_CLAIMED) &&
+			tc_scan_timestamptz(&scan, TC_QUEUE_visible_at) <= tc_session_now() && !is_exhausted(&scan))
+			add_candidate(&found, &scan, lane->priority);
+	}
+	tc_scan_end(&scan);
+	qsort(found.candidates, found.n, sizeof(TcCandidate), compare_candidates);
+	*candidates = found.candidates;
+	return Min(found.n, max_steps);
 }
 
 /* Reads the ranges from their very beginning, and marks them if that took long. */
 static int
-peek_from_start(const TcClaimScope *scope, TcClaimRanges *ranges, int max_steps,
-				TcCandidate **candidates)
+peek_from_start(TcClaimRanges *ranges, int max_steps, TcCandidate **candidates)
 {
+	TimestampTz *firsts = palloc(sizeof(TimestampTz) * Max(ranges->n, 1));
 	TimestampTz began = GetCurrentTimestamp();
 	int64		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
 	int			count;
 
 	tc_marks_forget();
 	tc_marks_apply(ranges);
-	count = peek(scope, ranges, max_steps);
-	*candidates = read_candidates(count);
+	count = peek(ranges, max_steps, candidates, firsts);
 	blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - blocks;
-	if (scope->task_id == 0 && tc_marks_walked(blocks, ranges->n, max_steps))
-		tc_marks_set(ranges, began);
+	if (tc_marks_walked(blocks, ranges->n, max_steps))
+		tc_marks_set(ranges, firsts, began);
 	return count;
 }
 
 int
 tc_claim_peek(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
 {
-	TcClaimRanges ranges = ranges_of(scope, "rc");
+	TcClaimRanges ranges;
+	TimestampTz *firsts;
 	int			count;
 
+	if (scope->task_id != 0)
+		return peek_task(scope, max_steps, candidates);
+	ranges = ranges_of(scope, "rc");
 	if (!ranges.marked)
-		return peek_from_start(scope, &ranges, max_steps, candidates);
-	count = peek(scope, &ranges, max_steps);
+		return peek_from_start(&ranges, max_steps, candidates);
+	firsts = palloc(sizeof(TimestampTz) * Max(ranges.n, 1));
+	count = peek(&ranges, max_steps, candidates, firsts);
 	if (count < max_steps && tc_marks_may_walk(count == 0))
-		return peek_from_start(scope, &ranges, max_steps, candidates);
-	*candidates = read_candidates(count);
+		return peek_from_start(&ranges, max_steps, candidates);
 	return count;
 }
-
-static TcPlan plan_find_exhausted = {
-	.sql =
-	"SELECT e.task_id, e.step_no"
-	" FROM " RANGES
-	" CROSS JOIN LATERAL ("
-	"  SELECT q.task_id, q.step_no FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = l.lane_id AND q.phase = l.phase AND " TC_IN_CLAIM_INDEX
-	"   AND q.visible_at >= l.low AND q.visible_at <= $6"
-	"   AND " TC_EXHAUSTED " AND ($8 = 0 OR q.task_id = $8)"
-	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT $7) e"
-	" LIMIT $7",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 8,
-	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	TIMESTAMPTZOID, INT8OID, INT8OID},
-};
 
 int
 tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **keys)
 {
 	TcClaimRanges ranges = ranges_of(scope, "c");
-	Datum		values[8];
-	int			count;
+	TcScan		scan;
+	int			n = 0;
 
-	bind_ranges(values, &ranges);
-	values[5] = TimestampTzGetDatum(tc_session_now());
-	values[6] = Int64GetDatum(max_steps);
-	values[7] = Int64GetDatum(scope->task_id);
-	count = (int) tc_plan_run(&plan_find_exhausted, values, NULL);
-
-	*keys = palloc(sizeof(TcStepKey) * Max(count, 1));
-	for (int i = 0; i < count; i++)
+	*keys = palloc(sizeof(TcStepKey) * Max(max_steps, 1));
+	for (int i = 0; i < ranges.n; i++)
 	{
-		(*keys)[i].task_id = tc_row_int64(i, 1);
-		(*keys)[i].step_no = tc_row_int32(i, 2);
+		TcQueueRange range = range_at(&ranges, i);
+
+		if (i == 0)
+			tc_queue_seek_range(&scan, TC_WRITE, &range);
+		else
+			tc_queue_seek_range_again(&scan, &range);
+		while (n < max_steps && tc_scan_next(&scan))
+		{
+			TcStepKey	key = {tc_scan_int64(&scan, TC_QUEUE_task_id), tc_scan_int32(&scan, TC_QUEUE_step_no)};
+
+			CHECK_FOR_INTERRUPTS();
+			if (is_exhausted(&scan) && (scope->task_id == 0 || scope->task_id == key.task_id))
+				(*keys)[n++] = key;
+		}
 	}
-	return count;
+	if (ranges.n > 0)
+		tc_scan_end(&scan);
+	return n;
 }
 
 /* ---- locks --------------------------------------------------------------- */
-
-#define LOCKED_COLUMNS \
-	"q.task_id, q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at," \
-	" q.attempts, q.max_attempts, q.attempt_no, q.claim_token, q.claimed_at, q.worker_id, q.checkpoint," \
-	" q.slot, q.flow_key_id"
-
-/*
- * A source is one range of the index: a lane and a phase.  A row that another
- * claimer holds is passed over for the next one of the same source.
- */
-static TcPlan plan_lock = {
-	.sql =
-	"SELECT " LOCKED_COLUMNS
-	" FROM unnest($2::int[], $3::\"char\"[], $4::bigint[], $5::timestamptz[]) AS s(lane_id, phase, wanted, low)"
-	" CROSS JOIN LATERAL ("
-	"  SELECT * FROM tasker.step_queue q"
-	"  WHERE q.shard_key = $1 AND q.lane_id = s.lane_id AND q.phase = s.phase AND " TC_IN_CLAIM_INDEX
-	"   AND q.visible_at >= s.low AND q.visible_at <= $6"
-	"   AND NOT " TC_EXHAUSTED
-	"  ORDER BY q.visible_at, q.task_id, q.step_no LIMIT s.wanted"
-	"  FOR UPDATE SKIP LOCKED) q",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 6,
-	.argtypes = {INT4OID, INT4ARRAYOID, CHARARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID},
-};
-
-static TcPlan plan_lock_task = {
-	.sql =
-	"SELECT " LOCKED_COLUMNS
-	" FROM unnest($2::int[]) AS i(step_no)"
-	" JOIN tasker.step_queue q ON q.step_no = i.step_no AND q.task_id = $4 AND q.shard_key = $1"
-	" WHERE q.phase IN ('r', 'c') AND q.visible_at <= $3 AND q.lane_id > 0 AND NOT " TC_EXHAUSTED
-	" ORDER BY q.step_no FOR UPDATE OF q SKIP LOCKED",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 4,
-	.argtypes = {INT4OID, INT4ARRAYOID, TIMESTAMPTZOID, INT8OID},
-};
-
-static void
-read_locked_row(uint64 row, TcQueueRow *queue_row)
-{
-	queue_row->key.task_id = tc_row_int64(row, 1);
-	queue_row->key.step_no = tc_row_int32(row, 2);
-	queue_row->lane_id = tc_row_int32(row, 3);
-	queue_row->phase = tc_row_char(row, 4);
-	queue_row->waits_for_retry = tc_row_bool(row, 5);
-	queue_row->visible_at = tc_row_timestamptz(row, 6);
-	queue_row->remaining_parents = queue_row->satisfied_parents = 0;
-	queue_row->attempts = tc_row_int32(row, 7);
-	queue_row->max_attempts = tc_row_int32(row, 8);
-	queue_row->attempt_no = tc_row_int32(row, 9);
-	queue_row->claim_token = tc_row_isnull(row, 10) ? 0 : tc_row_int64(row, 10);
-	queue_row->claimed_at = tc_row_timestamptz(row, 11);
-	queue_row->worker_id = tc_row_text(row, 12);
-	queue_row->checkpoint = tc_row_varlena(row, 13);
-	queue_row->slot = tc_row_int16(row, 14);
-	queue_row->flow_key_id = tc_row_isnull(row, 15) ? 0 : tc_row_int64(row, 15);
-}
 
 /*
  * The sources in the order in which they first appear, which are few; wanted
  * tells how many rows to take from each.
  */
 static TcClaimRanges
-count_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, int64 *wanted)
+count_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, int *wanted)
 {
 	TcClaimRanges sources = {
 		.shard_key = scope->shard_key,
@@ -297,162 +304,124 @@ count_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, i
 	return sources;
 }
 
-static uint64
-lock_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n)
+/* Is the row at hand still to be claimed, as one of this lane and phase? */
+static bool
+is_claimable(TcScan *scan, int32 lane_id, char phase)
 {
-	int64	   *wanted = palloc(sizeof(int64) * Max(n, 1));
-	TcClaimRanges sources = count_sources(scope, candidates, n, wanted);
-	Datum		values[6];
-
-	values[0] = Int32GetDatum(scope->shard_key);
-	values[1] = tc_array_int32(sources.lane_ids, sources.n);
-	values[2] = tc_array_char(sources.phases, sources.n);
-	values[3] = tc_array_int64(wanted, sources.n);
-	values[4] = tc_array_timestamptz(sources.lows, sources.n);
-	values[5] = TimestampTzGetDatum(tc_session_now());
-	return tc_plan_run(&plan_lock, values, NULL);
+	return tc_scan_int32(scan, TC_QUEUE_lane_id) == lane_id && tc_scan_char(scan, TC_QUEUE_phase) == phase &&
+		tc_scan_timestamptz(scan, TC_QUEUE_visible_at) <= tc_session_now() && !is_exhausted(scan);
 }
 
-static uint64
-lock_of_task(const TcClaimScope *scope, const TcCandidate *candidates, int n)
+/* Locks the row at hand, unless somebody else holds it; that may have changed it. */
+static bool
+take(TcScan *scan, int32 lane_id, char phase, TcQueueRow *row)
 {
-	int32	   *step_nos = palloc(sizeof(int32) * Max(n, 1));
-	Datum		values[4];
+	if (!is_claimable(scan, lane_id, phase) || !tc_scan_lock(scan, LockWaitSkip) ||
+		!is_claimable(scan, lane_id, phase))
+		return false;
+	tc_queue_read(scan, row);
+	return true;
+}
 
+/*
+ * A source is one range of the index: a lane and a phase.  A row that another
+ * claimer holds is passed over for the next one of the same source.
+ */
+static int
+lock_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, TcQueueRow *rows)
+{
+	int		   *wanted = palloc(sizeof(int) * Max(n, 1));
+	TcClaimRanges sources = count_sources(scope, candidates, n, wanted);
+	int			nrows = 0;
+	TcScan		scan;
+
+	for (int s = 0; s < sources.n; s++)
+	{
+		TcQueueRange range = range_at(&sources, s);
+
+		if (s == 0)
+			tc_queue_seek_range(&scan, TC_WRITE, &range);
+		else
+			tc_queue_seek_range_again(&scan, &range);
+		while (wanted[s] > 0 && tc_scan_next(&scan))
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (!take(&scan, range.lane_id, range.phase, &rows[nrows]))
+				continue;
+			nrows++;
+			wanted[s]--;
+		}
+	}
+	if (sources.n > 0)
+		tc_scan_end(&scan);
+	return nrows;
+}
+
+int
+tc_claim_lock_exactly(const TcClaimScope *scope, const TcCandidate *candidates, int n, TcQueueRow **rows)
+{
+	TcCandidate *sorted = palloc(sizeof(TcCandidate) * Max(n, 1));
+	int			nrows = 0;
+	TcScan		scan;
+
+	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	if (n == 0)
+		return 0;
+	memcpy(sorted, candidates, sizeof(TcCandidate) * n);
+	qsort(sorted, n, sizeof(TcCandidate), tc_step_key_compare);
+	tc_queue_seek(&scan, TC_WRITE, sorted[0].key);
 	for (int i = 0; i < n; i++)
-		step_nos[i] = candidates[i].key.step_no;
-	values[0] = Int32GetDatum(scope->shard_key);
-	values[1] = tc_array_int32(step_nos, n);
-	values[2] = TimestampTzGetDatum(tc_session_now());
-	values[3] = Int64GetDatum(scope->task_id);
-	return tc_plan_run(&plan_lock_task, values, NULL);
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (i > 0)
+			tc_queue_seek_again(&scan, sorted[i].key);
+		if (tc_scan_next(&scan) && take(&scan, sorted[i].lane_id, sorted[i].phase, &(*rows)[nrows]))
+			nrows++;
+	}
+	tc_scan_end(&scan);
+	return nrows;
 }
 
 int
 tc_claim_lock(const TcClaimScope *scope, const TcCandidate *candidates, int n, TcQueueRow **rows)
 {
-	uint64		count = scope->task_id == 0 ? lock_sources(scope, candidates, n)
-		: lock_of_task(scope, candidates, n);
-
-	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
-	for (uint64 i = 0; i < count; i++)
-		read_locked_row(i, &(*rows)[i]);
-	return (int) count;
-}
-
-static TcPlan plan_lock_exactly = {
-	.sql =
-	"SELECT " LOCKED_COLUMNS
-	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::\"char\"[]) AS i(task_id, step_no, lane_id, phase)"
-	" JOIN tasker.step_queue q ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
-	" WHERE q.lane_id = i.lane_id AND q.phase = i.phase AND q.visible_at <= $6 AND NOT " TC_EXHAUSTED
-	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q SKIP LOCKED",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 6,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHARARRAYOID, TIMESTAMPTZOID},
-};
-
-int
-tc_claim_lock_exactly(const TcClaimScope *scope, const TcCandidate *candidates, int n, TcQueueRow **rows)
-{
-	int64	   *task_ids = palloc(sizeof(int64) * Max(n, 1));
-	int32	   *step_nos = palloc(sizeof(int32) * Max(n, 1));
-	int32	   *lane_ids = palloc(sizeof(int32) * Max(n, 1));
-	char	   *phases = palloc(Max(n, 1));
-	Datum		values[6];
-	uint64		count;
-
-	for (int i = 0; i < n; i++)
-	{
-		task_ids[i] = candidates[i].key.task_id;
-		step_nos[i] = candidates[i].key.step_no;
-		lane_ids[i] = candidates[i].lane_id;
-		phases[i] = candidates[i].phase;
-	}
-	values[0] = Int32GetDatum(scope->shard_key);
-	values[1] = tc_array_int64(task_ids, n);
-	values[2] = tc_array_int32(step_nos, n);
-	values[3] = tc_array_int32(lane_ids, n);
-	values[4] = tc_array_char(phases, n);
-	values[5] = TimestampTzGetDatum(tc_session_now());
-	count = tc_plan_run(&plan_lock_exactly, values, NULL);
-	*rows = palloc(sizeof(TcQueueRow) * Max(count, 1));
-	for (uint64 i = 0; i < count; i++)
-		read_locked_row(i, &(*rows)[i]);
-	return (int) count;
+	if (scope->task_id != 0)
+		return tc_claim_lock_exactly(scope, candidates, n, rows);
+	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	return lock_sources(scope, candidates, n, *rows);
 }
 
 /* ---- what a worker needs ------------------------------------------------- */
-
-static TcPlan plan_read_tasks = {
-	.sql =
-	"SELECT t.task_id, t.state, t.context, t.correlation_id, t.priority"
-	" FROM unnest($2::bigint[]) AS i(task_id)"
-	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1"
-	" ORDER BY t.task_id",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {INT4OID, INT8ARRAYOID},
-};
-
-static void
-read_claim_task(uint64 row, TcClaimTask *task)
-{
-	task->task_id = tc_row_int64(row, 1);
-	if (!tc_task_state_parse(tc_row_text(row, 2), &task->state))
-		elog(ERROR, "unknown state of task " INT64_FORMAT, task->task_id);
-	task->context = tc_row_varlena(row, 3);
-	task->correlation_id = PointerGetDatum(tc_row_fixed(row, 4, UUID_LEN));
-	task->priority = tc_row_int32(row, 5);
-}
 
 int
 tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 {
 	int			found = 0;
-	int			end;
+	TcScan		scan;
 
 	*tasks = palloc(sizeof(TcClaimTask) * Max(n, 1));
-	for (int start = 0; start < n; start = end)
+	for (int i = 0; i < n; i++)
 	{
-		Datum		values[2];
-		uint64		count;
+		TcClaimTask *task = &(*tasks)[found];
 
-		end = tc_shard_run_end(task_ids, start, n);
-		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
-		values[1] = tc_array_int64(task_ids + start, end - start);
-		count = tc_plan_run(&plan_read_tasks, values, NULL);
-		for (uint64 i = 0; i < count; i++)
-			read_claim_task(i, &(*tasks)[found++]);
+		CHECK_FOR_INTERRUPTS();
+		if (i == 0)
+			tc_tasks_seek(&scan, TC_WRITE, task_ids[i]);
+		else
+			tc_tasks_seek_again(&scan, task_ids[i]);
+		if (!tc_scan_next(&scan))
+			continue;
+		task->task_id = task_ids[i];
+		task->state = tc_tasks_state(&scan);
+		task->context = tc_scan_varlena(&scan, TC_TASK_COLUMN_context);
+		task->correlation_id = PointerGetDatum(tc_scan_fixed(&scan, TC_TASK_COLUMN_correlation_id, UUID_LEN));
+		task->priority = tc_scan_int32(&scan, TC_TASK_COLUMN_priority);
+		found++;
 	}
+	if (n > 0)
+		tc_scan_end(&scan);
 	return found;
 }
-
-/*
- * A step is completed or resolved once, so there is one result per parent; null
- * for one that failed and lets its children run.
- */
-#define RESULTS_PLAN(slot) { \
-	.sql = \
-	"SELECT i.claim, jsonb_object_agg(i.name, r.results)" \
-	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[]) AS i(task_id, step_no, claim, name)" \
-	" LEFT JOIN LATERAL (" \
-	"  SELECT a.results FROM tasker.step_attempts_" slot " a" \
-	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.outcome = 'completed'" \
-	"  UNION ALL" \
-	"  SELECT m.results FROM tasker.step_moves_" slot " m" \
-	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1" \
-	"    AND m.to_state IN ('resolved_manually', 'complete')) r ON true" \
-	" GROUP BY i.claim", \
-	.kind = TC_WRITE, \
-	.expect = SPI_OK_SELECT, \
-	.nargs = 5, \
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID}, \
-}
-
-static TcPlan plans_read_results[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(RESULTS_PLAN);
 
 static TcPlan plan_read_result = {
 	.sql =
@@ -481,60 +450,62 @@ tc_claim_read_result(TcStepKey key)
 }
 
 static void
-read_results_of_slot(const TcParentResult *parents, int n, struct varlena **results)
+push_key(JsonbParseState **state, const char *name)
 {
-	int64	   *task_ids = palloc(sizeof(int64) * n);
-	int32	   *step_nos = palloc(sizeof(int32) * n);
-	int32	   *claims = palloc(sizeof(int32) * n);
-	const char **names = palloc(sizeof(char *) * n);
-	Datum		values[5];
-	uint64		count;
+	JsonbValue	key = {.type = jbvString};
 
-	for (int i = 0; i < n; i++)
-	{
-		task_ids[i] = parents[i].parent.task_id;
-		step_nos[i] = parents[i].parent.step_no;
-		claims[i] = parents[i].claim;
-		names[i] = parents[i].parent_name;
-	}
-	values[0] = Int32GetDatum(tc_shard_key(task_ids[0]));
-	values[1] = tc_array_int64(task_ids, n);
-	values[2] = tc_array_int32(step_nos, n);
-	values[3] = tc_array_int32(claims, n);
-	values[4] = tc_array_text(names, n);
-	count = tc_plan_run(&plans_read_results[parents[0].slot], values, NULL);
-	for (uint64 i = 0; i < count; i++)
-		results[tc_row_int32(i, 1)] = tc_row_varlena(i, 2);
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &key);
 }
 
-static struct varlena *
-empty_object(void)
+static void
+push_results(JsonbParseState **state, const struct varlena *results)
 {
-	Datum		json = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+	JsonbValue	value = {.type = jbvNull};
 
-	return (struct varlena *) DatumGetPointer(json);
+	if (results != NULL && !JB_ROOT_IS_SCALAR((Jsonb *) results))
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = &((Jsonb *) results)->root;
+		value.val.binary.len = VARSIZE(results) - VARHDRSZ;
+	}
+	else if (results != NULL)
+		JsonbExtractScalar(&((Jsonb *) results)->root, &value);
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+/* null for a parent that failed and lets its children run. */
+static struct varlena *
+results_of_parents(const TcParentResult *parents, int n)
+{
+	MemoryContext old = MemoryContextSwitchTo(tc_session_caller_context());
+	JsonbParseState *state = NULL;
+	struct varlena *object;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		push_key(&state, parents[i].parent_name);
+		push_results(&state, tc_history_results(parents[i].parent, parents[i].slot));
+	}
+	object = (struct varlena *) JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	MemoryContextSwitchTo(old);
+	return object;
 }
 
 void
-tc_claim_read_results(const TcParentResult *parents, int nparents,
-					  struct varlena **results, int nclaims)
+tc_claim_read_results(const TcParentResult *parents, int nparents, struct varlena **results, int nclaims)
 {
-	MemoryContext old = MemoryContextSwitchTo(tc_session_caller_context());
-	struct varlena *none = empty_object();
-	int			end;
+	int			end = 0;
 
-	MemoryContextSwitchTo(old);
 	for (int i = 0; i < nclaims; i++)
-		results[i] = none;
-	for (int start = 0; start < nparents; start = end)
 	{
-		int32		shard = tc_shard_key(parents[start].parent.task_id);
+		int			start = end;
 
-		for (end = start + 1; end < nparents; end++)
-		{
-			if (tc_shard_key(parents[end].parent.task_id) != shard || parents[end].slot != parents[start].slot)
-				break;
-		}
-		read_results_of_slot(parents + start, end - start, results);
+		while (end < nparents && parents[end].claim == i)
+			end++;
+		results[i] = results_of_parents(parents + start, end - start);
 	}
 }

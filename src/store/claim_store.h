@@ -26,6 +26,8 @@ typedef struct TcCandidate
 	TcStepKey	key;
 	int32		lane_id;
 	char		phase;			/* ready, or claimed with an expired lease */
+	int32		priority;
+	TimestampTz visible_at;
 } TcCandidate;
 
 /*

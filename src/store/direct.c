@@ -227,7 +227,73 @@ tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n)
 	close_target(&target);
 }
 
-/* ---- rows are deleted ---------------------------------------------------- */
+/* ---- rows are updated, deleted ------------------------------------------- */
+
+/* The version at tid with new values in our columns. */
+static void
+fill_new_version(Target *target, const TcTable *table, ItemPointer tid, TcFillRow fill, const void *rows, int i)
+{
+	TupleTableSlot *old = target->slots[0];
+	TupleTableSlot *new = target->slots[1];
+	Datum		values[TC_DIRECT_COLUMNS];
+	bool		nulls[TC_DIRECT_COLUMNS];
+
+	if (!table_tuple_fetch_row_version(target->relation, tid, SnapshotAny, old))
+		elog(ERROR, "a locked row of tasker.%s vanished", table->name);
+	slot_getallattrs(old);
+	ExecClearTuple(new);
+	memcpy(new->tts_values, old->tts_values, sizeof(Datum) * old->tts_tupleDescriptor->natts);
+	memcpy(new->tts_isnull, old->tts_isnull, sizeof(bool) * old->tts_tupleDescriptor->natts);
+	for (int c = 0; c < table->ncolumns; c++)
+	{
+		values[c] = old->tts_values[table->attnums[c] - 1];
+		nulls[c] = old->tts_isnull[table->attnums[c] - 1];
+	}
+	fill(rows, i, values, nulls);
+	for (int c = 0; c < table->ncolumns; c++)
+	{
+		new->tts_values[table->attnums[c] - 1] = values[c];
+		new->tts_isnull[table->attnums[c] - 1] = nulls[c];
+	}
+	ExecStoreVirtualTuple(new);
+}
+
+static bool
+update_version(Target *target, ItemPointer tid, TupleTableSlot *slot)
+{
+	TM_FailureData failure;
+	LockTupleMode lock_mode;
+	TcUpdateIndexes indexes;
+
+	if (table_tuple_update(target->relation, tid, slot, target->cid, GetActiveSnapshot(), InvalidSnapshot, true,
+						   &failure, &lock_mode, &indexes) != TM_Ok)
+		return false;
+	if (tc_updates_indexes(indexes))
+		tc_update_index_tuples(target->info, slot, target->estate, indexes);
+	return true;
+}
+
+bool
+tc_direct_update(TcTable *table, const ItemPointerData *tids, TcFillRow fill, const void *rows, int n)
+{
+	Target		target;
+	bool		altered;
+
+	open_target(&target, table, 2);
+	altered = is_altered(target.relation, table);
+	for (int i = 0; i < n && !altered; i++)
+	{
+		ItemPointerData tid = tids[i];
+
+		CHECK_FOR_INTERRUPTS();
+		fill_new_version(&target, table, &tid, fill, rows, i);
+		if (!update_version(&target, &tid, target.slots[1]))
+			elog(ERROR, "a locked row of tasker.%s vanished", table->name);
+		ResetPerTupleExprContext(target.estate);
+	}
+	close_target(&target);
+	return !altered;
+}
 
 bool
 tc_direct_delete(TcTable *table, const ItemPointerData *tids, int n)
@@ -453,5 +519,19 @@ tc_scan_varlena(TcScan *scan, int column)
 	old = MemoryContextSwitchTo(tc_session_caller_context());
 	copy = PG_DETOAST_DATUM_COPY(found);
 	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+void *
+tc_scan_fixed(TcScan *scan, int column, size_t size)
+{
+	bool		isnull;
+	Datum		found = value_or_null(scan, column, &isnull);
+	void	   *copy;
+
+	if (isnull)
+		return NULL;
+	copy = MemoryContextAlloc(tc_session_caller_context(), size);
+	memcpy(copy, DatumGetPointer(found), size);
 	return copy;
 }

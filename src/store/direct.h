@@ -43,10 +43,11 @@ typedef void (*TcFillRow) (const void *rows, int i, Datum *values, bool *nulls);
 extern void tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n);
 
 /*
- * Rows that the caller has locked, by where they are.  Returns false, and deletes
- * nothing, where a trigger of somebody's wants to see each of them: that takes a
- * statement.
+ * Rows that the caller has locked, by where they are.  Return false, and change
+ * nothing, where a trigger of somebody's wants to see each of them, or a constraint
+ * holds: that takes a statement.  To update, fill changes the values that it finds.
  */
+extern bool tc_direct_update(TcTable *table, const ItemPointerData *tids, TcFillRow fill, const void *rows, int n);
 extern bool tc_direct_delete(TcTable *table, const ItemPointerData *tids, int n);
 
 /* ---- reading by an index --------------------------------------------------- */
@@ -91,5 +92,6 @@ extern TimestampTz tc_scan_timestamptz(TcScan *scan, int column);	/* TC_NO_TIME 
 /* Copies in the session's caller context, NULL as NULL. */
 extern char *tc_scan_text(TcScan *scan, int column);
 extern struct varlena *tc_scan_varlena(TcScan *scan, int column);
+extern void *tc_scan_fixed(TcScan *scan, int column, size_t size);
 
 #endif							/* TC_DIRECT_H */

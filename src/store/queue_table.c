@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 
 #include "compat.h"
@@ -44,6 +45,47 @@ tc_queue_seek_again(TcScan *scan, TcStepKey key)
 
 	key_of(key, keys);
 	tc_scan_again(scan, keys, NKEYS);
+}
+
+void
+tc_queue_seek_steps(TcScan *scan, TcPlanKind kind, int64 task_id, int32 first, int32 last)
+{
+	ScanKeyData keys[NKEYS];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(task_id));
+	ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(first));
+	ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT4LE, Int32GetDatum(last));
+	tc_scan_begin(scan, &tc_queue_table, "step_queue_pkey", kind, keys, NKEYS);
+}
+
+#define NRANGE_KEYS 5
+
+static void
+keys_of_range(const TcQueueRange *range, ScanKeyData *keys)
+{
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(range->shard_key));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(range->lane_id));
+	ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_CHAREQ, CharGetDatum(range->phase));
+	ScanKeyInit(&keys[3], 4, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(range->low));
+	ScanKeyInit(&keys[4], 4, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(range->high));
+}
+
+void
+tc_queue_seek_range(TcScan *scan, TcPlanKind kind, const TcQueueRange *range)
+{
+	ScanKeyData keys[NRANGE_KEYS];
+
+	keys_of_range(range, keys);
+	tc_scan_begin(scan, &tc_queue_table, "step_queue_claim_idx", kind, keys, NRANGE_KEYS);
+}
+
+void
+tc_queue_seek_range_again(TcScan *scan, const TcQueueRange *range)
+{
+	ScanKeyData keys[NRANGE_KEYS];
+
+	keys_of_range(range, keys);
+	tc_scan_again(scan, keys, NRANGE_KEYS);
 }
 
 void
@@ -99,4 +141,43 @@ void
 tc_queue_add(const TcQueueRow *rows, int n)
 {
 	tc_direct_insert(&tc_queue_table, fill_row, rows, n);
+}
+
+typedef struct Claims
+{
+	const TcQueueRow *rows;
+	const int64 *tokens;
+	const TimestampTz *lease_until;
+	const char *worker_id;
+} Claims;
+
+static void
+fill_claim(const void *argument, int i, Datum *values, bool *nulls)
+{
+	const Claims *claims = argument;
+	const TcQueueRow *row = &claims->rows[i];
+
+	values[TC_QUEUE_phase] = CharGetDatum(TC_PHASE_CLAIMED);
+	values[TC_QUEUE_waits_for_retry] = BoolGetDatum(false);
+	values[TC_QUEUE_visible_at] = TimestampTzGetDatum(claims->lease_until[i]);
+	values[TC_QUEUE_claim_token] = Int64GetDatum(claims->tokens[i]);
+	values[TC_QUEUE_claimed_at] = TimestampTzGetDatum(tc_session_now());
+	values[TC_QUEUE_worker_id] = CStringGetTextDatum(claims->worker_id);
+	values[TC_QUEUE_attempts] = Int32GetDatum(row->attempts);
+	values[TC_QUEUE_attempt_no] = Int32GetDatum(row->attempt_no);
+	values[TC_QUEUE_flow_key_id] = Int64GetDatum(row->flow_key_id);
+	nulls[TC_QUEUE_claim_token] = nulls[TC_QUEUE_claimed_at] = nulls[TC_QUEUE_worker_id] = false;
+	nulls[TC_QUEUE_flow_key_id] = row->flow_key_id == 0;
+}
+
+bool
+tc_queue_write_claims(const TcQueueRow *rows, const int64 *tokens, const TimestampTz *lease_until,
+					  int n, const char *worker_id)
+{
+	Claims		claims = {rows, tokens, lease_until, worker_id};
+	ItemPointerData *places = palloc(sizeof(ItemPointerData) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		places[i] = rows[i].place;
+	return tc_direct_update(&tc_queue_table, places, fill_claim, &claims, n);
 }

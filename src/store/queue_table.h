@@ -26,10 +26,33 @@ extern TcTable tc_queue_table;
 extern void tc_queue_seek(TcScan *scan, TcPlanKind kind, TcStepKey key);
 extern void tc_queue_seek_again(TcScan *scan, TcStepKey key);
 
+/* The rows of a task from one step to another, in their order. */
+extern void tc_queue_seek_steps(TcScan *scan, TcPlanKind kind, int64 task_id, int32 first, int32 last);
+
+/* Rows of a lane and phase whose time lies between two others, oldest first. */
+typedef struct TcQueueRange
+{
+	int32		shard_key;
+	int32		lane_id;
+	char		phase;			/* one that the index of claims holds */
+	TimestampTz low;
+	TimestampTz high;
+} TcQueueRange;
+
+extern void tc_queue_seek_range(TcScan *scan, TcPlanKind kind, const TcQueueRange *range);
+extern void tc_queue_seek_range_again(TcScan *scan, const TcQueueRange *range);
+
 /* The row at hand. */
 extern void tc_queue_read(TcScan *scan, TcQueueRow *row);
 
 /* Rows without a claim, a checkpoint or a flow key. */
 extern void tc_queue_add(const TcQueueRow *rows, int n);
+
+/*
+ * Locked rows become claims, of attempts and flow keys as the rows say.  Returns
+ * false, and changes nothing, where that takes a statement: see tc_direct_update().
+ */
+extern bool tc_queue_write_claims(const TcQueueRow *rows, const int64 *tokens, const TimestampTz *lease_until,
+								  int n, const char *worker_id);
 
 #endif							/* TC_QUEUE_TABLE_H */

@@ -11,7 +11,7 @@
 #include "compat.h"
 #include "domain/states.h"
 #include "events/events.h"
-#include "store/attempts_table.h"
+#include "store/history_table.h"
 #include "store/plans.h"
 #include "store/queue_table.h"
 #include "store/shards.h"
@@ -701,65 +701,35 @@ tc_queue_record_expired(const TcQueueRow *rows, int n)
 
 /* ---- claims begin, are extended, given back ------------------------------ */
 
-#define CLAIM_SQL(more_columns, more_arrays, more_names) \
-	"UPDATE tasker.step_queue q SET phase = 'c', waits_for_retry = false, visible_at = i.lease_until," \
-	" claim_token = i.token, claimed_at = $6, worker_id = $7," \
-	" attempts = i.attempts, attempt_no = i.attempt_no" more_columns \
-	" FROM (SELECT " AT("$2") "," AT("$3") "," AT("$4") "," AT("$5") "," AT("$8") "," AT("$9") more_arrays \
-	"  FROM " POSITIONS("$2") ")" \
-	"  AS i(task_id, step_no, token, lease_until, attempts, attempt_no" more_names ")" \
-	" WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
-
+/* Where the table is not as we made it. */
 static TcPlan plan_claim = {
-	.sql = CLAIM_SQL("", "", ""),
-	.kind = TC_WRITE,
-	.expect = SPI_OK_UPDATE,
-	.nargs = 9,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-		TIMESTAMPTZOID, TEXTOID, INT4ARRAYOID, INT4ARRAYOID},
-};
-
-static TcPlan plan_claim_limited = {
-	.sql = CLAIM_SQL(", flow_key_id = nullif(i.flow_key_id, 0)", "," AT("$10"), ", flow_key_id"),
+	.sql =
+	"UPDATE tasker.step_queue q SET phase = 'c', waits_for_retry = false, visible_at = $4,"
+	" claim_token = $5, claimed_at = $6, worker_id = $7, attempts = $8, attempt_no = $9, flow_key_id = nullif($10, 0)"
+	" WHERE q.task_id = $1 AND q.step_no = $2 AND q.shard_key = $3",
 	.kind = TC_WRITE,
 	.expect = SPI_OK_UPDATE,
 	.nargs = 10,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-		TIMESTAMPTZOID, TEXTOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID},
+	.argtypes = {INT8OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, INT8OID},
 };
 
 void
 tc_queue_claim(const TcQueueRow *rows, const int64 *tokens, const TimestampTz *lease_until,
 			   int n, const char *worker_id)
 {
-	KeyColumns	columns = key_columns(rows, sizeof(TcQueueRow), n);
-	int32	   *attempts = palloc(sizeof(int32) * Max(n, 1));
-	int32	   *attempt_nos = palloc(sizeof(int32) * Max(n, 1));
-	int64	   *flow_keys = palloc(sizeof(int64) * Max(n, 1));
-	bool		limited = false;
-	int			end;
-
+	if (tc_queue_write_claims(rows, tokens, lease_until, n, worker_id))
+		return;
 	for (int i = 0; i < n; i++)
 	{
-		attempts[i] = rows[i].attempts;
-		attempt_nos[i] = rows[i].attempt_no;
-		flow_keys[i] = rows[i].flow_key_id;
-		limited = limited || flow_keys[i] != 0;
-	}
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[10];
+		Datum		values[10] = {
+			Int64GetDatum(rows[i].key.task_id), Int32GetDatum(rows[i].key.step_no),
+			Int32GetDatum(tc_shard_key(rows[i].key.task_id)), TimestampTzGetDatum(lease_until[i]),
+			Int64GetDatum(tokens[i]), TimestampTzGetDatum(tc_session_now()), CStringGetTextDatum(worker_id),
+			Int32GetDatum(rows[i].attempts), Int32GetDatum(rows[i].attempt_no), Int64GetDatum(rows[i].flow_key_id)
+		};
 
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		values[3] = tc_array_int64(tokens + start, end - start);
-		values[4] = tc_array_timestamptz(lease_until + start, end - start);
-		values[5] = TimestampTzGetDatum(tc_session_now());
-		values[6] = CStringGetTextDatum(worker_id);
-		values[7] = tc_array_int32(attempts + start, end - start);
-		values[8] = tc_array_int32(attempt_nos + start, end - start);
-		values[9] = limited ? tc_array_int64(flow_keys + start, end - start) : (Datum) 0;
-		if (tc_plan_run(limited ? &plan_claim_limited : &plan_claim, values, NULL) != end - start)
+		CHECK_FOR_INTERRUPTS();
+		if (tc_plan_run(&plan_claim, values, NULL) != 1)
 			elog(ERROR, "a locked queue row vanished");
 	}
 }

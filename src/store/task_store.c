@@ -18,6 +18,7 @@
 #include "store/shards.h"
 #include "store/slot_store.h"
 #include "store/task_store.h"
+#include "store/tasks_table.h"
 
 #define TASK_COLUMNS \
 	"t.task_id, t.named_task_id, t.state, t.failed_steps, t.priority, t.run_at, " \
@@ -53,54 +54,12 @@ tc_task_next_id(void)
 	return nextval_internal(sequence, false);
 }
 
-static TcPlan plan_insert = {
-	.sql =
-	"INSERT INTO tasker.tasks (task_id, shard_key, named_task_id, state, priority, created_at,"
-	" run_at, context, idempotency_key, initiator, source_system, reason, tags,"
-	" correlation_id, parent_correlation_id, created_by, created_as, slot, parent_step_id, nesting)"
-	" VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12,"
-	" coalesce($13, gen_random_uuid()), $14, $15, $16, $17, $18, $19)",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT,
-	.nargs = 19,
-	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID,
-		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, INT2OID,
-		INT8OID, INT2OID},
-};
-
 int16
 tc_task_insert(int64 task_id, const TcNewTask *task)
 {
 	int16		slot = tc_slot_current();
-	Datum		values[19];
-	char		nulls[19];
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(task_id);
-	values[1] = Int32GetDatum(tc_shard_key(task_id));
-	values[2] = Int32GetDatum(task->named_task_id);
-	values[3] = Int32GetDatum(task->priority);
-	values[4] = TimestampTzGetDatum(tc_session_now());
-	values[5] = TimestampTzGetDatum(task->run_at);
-	nulls[5] = task->run_at == TC_NO_TIME ? 'n' : ' ';
-	values[6] = PointerGetDatum(task->context);
-	values[7] = tc_text_or_null(task->idempotency_key, &nulls[7]);
-	values[8] = tc_text_or_null(task->initiator, &nulls[8]);
-	values[9] = tc_text_or_null(task->source_system, &nulls[9]);
-	values[10] = tc_text_or_null(task->reason, &nulls[10]);
-	values[11] = task->tags;
-	nulls[11] = task->tags == 0 ? 'n' : ' ';
-	values[12] = task->correlation_id;
-	nulls[12] = task->correlation_id == 0 ? 'n' : ' ';
-	values[13] = task->parent_correlation_id;
-	nulls[13] = task->parent_correlation_id == 0 ? 'n' : ' ';
-	values[14] = CStringGetTextDatum(task->created_by ? task->created_by : tc_session_role());
-	values[15] = tc_text_or_null(task->created_by ? task->created_as : tc_session_acting_role(), &nulls[15]);
-	values[16] = Int16GetDatum(slot);
-	values[17] = Int64GetDatum(task->parent_step_id);
-	values[18] = Int16GetDatum(task->nesting);
-	nulls[17] = nulls[18] = task->parent_step_id == 0 ? 'n' : ' ';
-	tc_plan_run(&plan_insert, values, nulls);
+	tc_tasks_add(task_id, slot, task);
 	return slot;
 }
 
@@ -217,24 +176,18 @@ tc_task_find(const TcTaskRow *rows, int n, int64 task_id)
 	return bsearch(&task_id, rows, n, sizeof(TcTaskRow), tc_task_id_compare);
 }
 
-static TcPlan plan_read = {
-	.sql =
-	"SELECT " TASK_COLUMNS " FROM tasker.tasks t WHERE t.task_id = $1 AND t.shard_key = $2",
-	.kind = TC_READ,
-	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {INT8OID, INT4OID},
-};
-
 bool
 tc_task_read(int64 task_id, TcTaskRow *row)
 {
-	Datum		values[2] = {Int64GetDatum(task_id), Int32GetDatum(tc_shard_key(task_id))};
+	TcScan		scan;
+	bool		found;
 
-	if (tc_plan_run(&plan_read, values, NULL) == 0)
-		return false;
-	read_task_row(0, row);
-	return true;
+	tc_tasks_seek(&scan, TC_READ, task_id);
+	found = tc_scan_next(&scan);
+	if (found)
+		tc_tasks_read(&scan, row);
+	tc_scan_end(&scan);
+	return found;
 }
 
 /* Runs one of the statements that take a shard and a list of its tasks. */

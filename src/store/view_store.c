@@ -11,9 +11,11 @@
 #include "domain/states.h"
 #include "domain/step_status.h"
 #include "schema/decision.h"
+#include "store/history_table.h"
 #include "store/instance_store.h"
 #include "store/pause_store.h"
 #include "store/plans.h"
+#include "store/queue_table.h"
 #include "store/slot_store.h"
 #include "store/template_store.h"
 #include "store/view_store.h"
@@ -26,150 +28,161 @@ typedef struct StepRange
 } StepRange;
 
 static void
-bind_range(Datum *values, int64 task_id, StepRange range)
+read_queue_row(TcScan *scan, TcStepView *step)
 {
-	values[0] = Int64GetDatum(task_id);
-	values[1] = Int32GetDatum(tc_shard_key(task_id));
-	values[2] = Int32GetDatum(range.first);
-	values[3] = Int32GetDatum(range.last);
+	step->live = true;
+	step->lane_id = tc_scan_int32(scan, TC_QUEUE_lane_id);
+	step->paused = step->lane_id < 0;
+	step->phase = tc_scan_char(scan, TC_QUEUE_phase);
+	step->waits_for_retry = tc_scan_bool(scan, TC_QUEUE_waits_for_retry);
+	step->visible_at = tc_scan_timestamptz(scan, TC_QUEUE_visible_at);
+	step->claimed_at = tc_scan_timestamptz(scan, TC_QUEUE_claimed_at);
+	step->remaining_parents = tc_scan_int32(scan, TC_QUEUE_remaining_parents);
+	step->satisfied_parents = tc_scan_int32(scan, TC_QUEUE_satisfied_parents);
+	step->attempts = tc_scan_int32(scan, TC_QUEUE_attempts);
+	step->attempt_no = tc_scan_int32(scan, TC_QUEUE_attempt_no);
+	step->has_token = !tc_scan_isnull(scan, TC_QUEUE_claim_token);
 }
-
-static TcPlan plan_queue = {
-	.sql =
-	"SELECT q.step_no, q.lane_id, q.phase, q.waits_for_retry, q.visible_at, q.claimed_at,"
-	" q.remaining_parents, q.attempts, q.attempt_no, q.claim_token IS NOT NULL,"
-	" q.satisfied_parents"
-	" FROM tasker.step_queue q WHERE q.task_id = $1 AND q.shard_key = $2"
-	" AND q.step_no BETWEEN $3 AND $4 ORDER BY q.step_no",
-	.kind = TC_READ,
-	.expect = SPI_OK_SELECT,
-	.nargs = 4,
-	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID},
-};
 
 static void
 read_queue(TcTaskView *view, StepRange range)
 {
-	Datum		values[4];
-	uint64		count;
+	TcScan		scan;
 
-	bind_range(values, view->task.task_id, range);
-	count = tc_plan_run(&plan_queue, values, NULL);
-	view->live_rows = (int32) count;
-	for (uint64 i = 0; i < count; i++)
+	tc_queue_seek_steps(&scan, TC_READ, view->task.task_id, range.first, range.last);
+	while (tc_scan_next(&scan))
 	{
-		int32		position = tc_view_position(view, tc_row_int32(i, 1));
-		TcStepView *step;
+		int32		position = tc_view_position(view, tc_scan_int32(&scan, TC_QUEUE_step_no));
 
+		CHECK_FOR_INTERRUPTS();
+		view->live_rows++;
 		if (position < 0)
-		{
 			view->foreign_rows++;
-			continue;
-		}
-		step = &view->steps[position];
-		step->live = true;
-		step->lane_id = tc_row_int32(i, 2);
-		step->paused = step->lane_id < 0;
-		step->phase = tc_row_char(i, 3);
-		step->waits_for_retry = tc_row_bool(i, 4);
-		step->visible_at = tc_row_timestamptz(i, 5);
-		step->claimed_at = tc_row_timestamptz(i, 6);
-		step->remaining_parents = tc_row_int32(i, 7);
-		step->attempts = tc_row_int32(i, 8);
-		step->attempt_no = tc_row_int32(i, 9);
-		step->has_token = tc_row_bool(i, 10);
-		step->satisfied_parents = tc_row_int32(i, 11);
+		else
+			read_queue_row(&scan, &view->steps[position]);
 	}
+	tc_scan_end(&scan);
 }
 
-/* Attempts and moves in the order in which they happened to each step. */
-#define HISTORY_PLAN(slot) { \
-	.sql = \
-	"SELECT h.step_no, h.kind, h.attempt_no, h.attempt, h.outcome, h.to_state, h.claimed_at," \
-	" h.finished_at, h.backoff_request_seconds, h.consistent FROM (" \
-	" SELECT a.step_no, 'a'::\"char\" AS kind, a.attempt_no, 0::bigint AS move_id, a.attempt, a.outcome," \
-	"  a.to_state, a.claimed_at, a.finished_at, a.backoff_request_seconds," \
-	"  (a.outcome = 'completed') = (a.to_state = 'complete')" \
-	"   AND (a.outcome = 'completed') = (a.results IS NOT NULL) AS consistent" \
-	" FROM tasker.step_attempts_" slot " a WHERE a.task_id = $1 AND a.shard_key = $2" \
-	"  AND a.step_no BETWEEN $3 AND $4" \
-	" UNION ALL" \
-	" SELECT m.step_no, 'm', m.after_attempt_no, m.move_id, 0, m.verb, m.to_state," \
-	"  CASE WHEN m.worker_id IS NOT NULL THEN m.claimed_at END," \
-	"  m.moved_at, NULL, true" \
-	" FROM tasker.step_moves_" slot " m WHERE m.task_id = $1 AND m.shard_key = $2" \
-	"  AND m.step_no BETWEEN $3 AND $4) h" \
-	" ORDER BY h.step_no, h.attempt_no, h.move_id", \
-	.kind = TC_READ, \
-	.expect = SPI_OK_SELECT, \
-	.nargs = 4, \
-	.argtypes = {INT8OID, INT4OID, INT4OID, INT4OID}, \
-}
-
-static TcPlan plans_history[TC_SLOT_COUNT] = TC_FOR_EACH_SLOT(HISTORY_PLAN);
+/* ---- history --------------------------------------------------------------- */
 
 static void
-read_attempt(uint64 row, TcStepView *step)
+read_end(TcScan *scan, int state_column, int time_column, TimestampTz claimed_at, TcStepView *step)
 {
-	step->history_rows++;
-	step->numbering_broken = step->numbering_broken || tc_row_int32(row, 3) != step->history_rows;
-	step->continued_after_end = step->continued_after_end || step->completions > 0;
-	step->history_attempts = tc_row_int32(row, 4);
-	step->backoff_request_seconds = tc_row_isnull(row, 9) ? -1 : tc_row_int32(row, 9);
-	if (strcmp(tc_row_text(row, 5), "completed") == 0)
-		step->completions++;
-	else
-		step->last_failure_at = tc_row_timestamptz(row, 8);
-}
-
-static void
-read_move(uint64 row, TcStepView *step)
-{
-	const char *verb = tc_row_text(row, 5);
-
-	if (strcmp(verb, "reset") == 0 || strcmp(verb, "retry_task") == 0)
-		step->history_attempts = 0;
-	step->backoff_request_seconds = -1;
-	if (strcmp(tc_row_text(row, 6), "error") == 0)
-		step->last_failure_at = tc_row_timestamptz(row, 8);
-}
-
-static void
-read_event(uint64 row, TcStepView *step)
-{
-	TimestampTz claimed_at = tc_row_timestamptz(row, 7);
-
-	if (tc_row_char(row, 2) == 'a')
-		read_attempt(row, step);
-	else
-		read_move(row, step);
 	step->recorded = true;
-	step->ended_by_move = tc_row_char(row, 2) == 'm';
-	step->contradicts_itself = step->contradicts_itself || !tc_row_bool(row, 10);
-	if (!tc_step_state_parse(tc_row_text(row, 6), &step->last_recorded))
-		elog(ERROR, "unknown step state in the history");
-	step->finished_at = tc_row_timestamptz(row, 8);
+	step->last_recorded = tc_history_state(scan, state_column);
+	step->finished_at = tc_scan_timestamptz(scan, time_column);
 	if (claimed_at != TC_NO_TIME &&
 		(step->last_attempted_at == TC_NO_TIME || claimed_at > step->last_attempted_at))
 		step->last_attempted_at = claimed_at;
 }
 
 static void
+read_attempt(TcScan *scan, TcStepView *step)
+{
+	bool		completed = strcmp(tc_scan_text(scan, TC_ATTEMPT_outcome), "completed") == 0;
+
+	read_end(scan, TC_ATTEMPT_to_state, TC_ATTEMPT_finished_at,
+			 tc_scan_timestamptz(scan, TC_ATTEMPT_claimed_at), step);
+	step->ended_by_move = false;
+	step->history_rows++;
+	step->numbering_broken = step->numbering_broken ||
+		tc_scan_int32(scan, TC_ATTEMPT_attempt_no) != step->history_rows;
+	step->continued_after_end = step->continued_after_end || step->completions > 0;
+	step->contradicts_itself = step->contradicts_itself ||
+		completed != (step->last_recorded == TC_STEP_COMPLETE) ||
+		completed == tc_scan_isnull(scan, TC_ATTEMPT_results);
+	step->history_attempts = tc_scan_int32(scan, TC_ATTEMPT_attempt);
+	step->backoff_request_seconds = tc_scan_isnull(scan, TC_ATTEMPT_backoff_request_seconds) ? -1
+		: tc_scan_int32(scan, TC_ATTEMPT_backoff_request_seconds);
+	if (completed)
+		step->completions++;
+	else
+		step->last_failure_at = step->finished_at;
+}
+
+static void
+read_move(TcScan *scan, TcStepView *step)
+{
+	const char *verb = tc_scan_text(scan, TC_MOVE_verb);
+	bool		of_worker = !tc_scan_isnull(scan, TC_MOVE_worker_id);
+
+	read_end(scan, TC_MOVE_to_state, TC_MOVE_moved_at,
+			 of_worker ? tc_scan_timestamptz(scan, TC_MOVE_claimed_at) : TC_NO_TIME, step);
+	step->ended_by_move = true;
+	if (strcmp(verb, "reset") == 0 || strcmp(verb, "retry_task") == 0)
+		step->history_attempts = 0;
+	step->backoff_request_seconds = -1;
+	if (step->last_recorded == TC_STEP_ERROR)
+		step->last_failure_at = step->finished_at;
+}
+
+/* The next row of either scan, as (step, attempts before it); false at the end. */
+typedef struct Place
+{
+	bool		there;
+	int32		step_no;
+	int32		attempt_no;
+} Place;
+
+static Place
+next_place(TcScan *scan, int step_column, int attempt_column)
+{
+	Place		place = {.there = tc_scan_next(scan)};
+
+	if (place.there)
+	{
+		place.step_no = tc_scan_int32(scan, step_column);
+		place.attempt_no = tc_scan_int32(scan, attempt_column);
+	}
+	return place;
+}
+
+/* A move comes after the attempt that it names. */
+static bool
+is_first(Place attempt, Place move)
+{
+	if (!attempt.there || !move.there)
+		return attempt.there;
+	if (attempt.step_no != move.step_no)
+		return attempt.step_no < move.step_no;
+	return attempt.attempt_no <= move.attempt_no;
+}
+
+/* Attempts and moves in the order in which they happened to each step. */
+static void
 read_history(TcTaskView *view, StepRange range)
 {
-	Datum		values[4];
-	uint64		count;
+	TcScan		attempts;
+	TcScan		moves;
+	Place		attempt;
+	Place		move;
 
-	bind_range(values, view->task.task_id, range);
-	count = tc_plan_run(&plans_history[view->task.slot], values, NULL);
-	for (uint64 i = 0; i < count; i++)
+	tc_attempts_seek(&attempts, TC_READ, view->task.task_id, view->task.slot, range.first, range.last);
+	tc_moves_seek(&moves, TC_READ, view->task.task_id, view->task.slot, range.first, range.last);
+	attempt = next_place(&attempts, TC_ATTEMPT_step_no, TC_ATTEMPT_attempt_no);
+	move = next_place(&moves, TC_MOVE_step_no, TC_MOVE_after_attempt_no);
+	while (attempt.there || move.there)
 	{
-		int32		position = tc_view_position(view, tc_row_int32(i, 1));
+		bool		is_attempt = is_first(attempt, move);
+		int32		position = tc_view_position(view, is_attempt ? attempt.step_no : move.step_no);
 
 		CHECK_FOR_INTERRUPTS();
-		if (position >= 0)
-			read_event(i, &view->steps[position]);
+		if (is_attempt)
+		{
+			if (position >= 0)
+				read_attempt(&attempts, &view->steps[position]);
+			attempt = next_place(&attempts, TC_ATTEMPT_step_no, TC_ATTEMPT_attempt_no);
+		}
+		else
+		{
+			if (position >= 0)
+				read_move(&moves, &view->steps[position]);
+			move = next_place(&moves, TC_MOVE_step_no, TC_MOVE_after_attempt_no);
+		}
 	}
+	tc_scan_end(&moves);
+	tc_scan_end(&attempts);
 }
 
 static void
