@@ -92,26 +92,6 @@ SELECT task_id AS t, step_count FROM tasker.create_task('wide', namespace => 'cr
 \echo :step_count
 SELECT step_no, phase, remaining_parents FROM tasker.step_queue WHERE task_id = :t ORDER BY step_no;
 
--- what somebody has put on the queue sees each row of a new task, and can refuse it
-BEGIN;
-CREATE TABLE seen (step_no int);
-CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (new.step_no); RETURN new; END $$;
-CREATE TRIGGER see BEFORE INSERT ON tasker.step_queue FOR EACH ROW EXECUTE FUNCTION see();
-SELECT count(*) FROM tasker.create_task('wide', namespace => 'create') t, tasker.verify_task(t.task_id);
-SELECT step_no AS seen FROM seen ORDER BY 1;
-ROLLBACK;
-BEGIN;
-ALTER TABLE tasker.step_queue ADD COLUMN note text DEFAULT 'mine';
-SELECT task_id AS u FROM tasker.create_task('wide', namespace => 'create') \gset
-SELECT step_no, note FROM tasker.step_queue WHERE task_id = :u ORDER BY 1;
-ROLLBACK;
-BEGIN;
-ALTER TABLE tasker.step_queue ADD CONSTRAINT few_parents CHECK (remaining_parents < 900) NOT VALID;
-\set VERBOSITY sqlstate
-SELECT * FROM tasker.create_task('wide', namespace => 'create');
-\set VERBOSITY default
-ROLLBACK;
-
 -- priorities beyond smallint are clamped where they order claims, and stored as given
 SELECT min(task_id) AS base FROM unnest('{2147483647,-2147483648,32767,0}'::int[]) p,
 	tasker.create_task('order', namespace => 'create', version => '0.9.0', priority => p) \gset

@@ -319,7 +319,7 @@ tc_direct_delete(TcTable *table, const ItemPointerData *tids, int n)
 /* ---- reading by an index ------------------------------------------------- */
 
 /*
- * An index that was built while rows had versions that it does not know serves
+ * An index that was created while rows had versions that it does not know serves
  * only snapshots that are newer: the planner, too, passes it over for others.
  */
 static void
@@ -332,8 +332,8 @@ check_index(Relation index)
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("index \"%s\" is newer than this transaction", RelationGetRelationName(index)),
-			 errdetail("It was built after the transaction had taken its snapshot."),
-			 errhint("Run the transaction again; if that does not help, REINDEX the table.")));
+			 errdetail("It does not know every version of a row that the snapshot of this transaction has to see."),
+			 errhint("Run the transaction again; if that does not help, REINDEX the index.")));
 }
 
 /* What a statement of this kind would see: see plans.h. */
