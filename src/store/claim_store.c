@@ -316,7 +316,7 @@ is_claimable(TcScan *scan, int32 lane_id, char phase)
 static bool
 take(TcScan *scan, int32 lane_id, char phase, TcQueueRow *row)
 {
-	if (!is_claimable(scan, lane_id, phase) || !tc_scan_lock(scan, LockWaitSkip) ||
+	if (!is_claimable(scan, lane_id, phase) || !tc_scan_lock(scan, LockTupleExclusive, LockWaitSkip) ||
 		!is_claimable(scan, lane_id, phase))
 		return false;
 	tc_queue_read(scan, row);

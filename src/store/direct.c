@@ -87,6 +87,8 @@ close_target(Target *target)
 	for (int i = 0; i < target->nslots; i++)
 		ExecDropSingleTupleTableSlot(target->slots[i]);
 	ExecCloseIndices(target->info);
+	/* what triggers have opened */
+	ExecResetTupleTable(target->estate->es_tupleTable, false);
 	ExecCloseResultRelations(target->estate);
 	FreeExecutorState(target->estate);
 	table_close(target->relation, NoLock);
@@ -393,16 +395,16 @@ raise_concurrent_change(void)
 			 errhint("Run the transaction again.")));
 }
 
-/* As the executor does it for SELECT FOR UPDATE. */
+/* As the executor does it. */
 bool
-tc_scan_lock(TcScan *scan, LockWaitPolicy policy)
+tc_scan_lock(TcScan *scan, LockTupleMode mode, LockWaitPolicy policy)
 {
 	bool		one_snapshot = IsolationUsesXactSnapshot();
 	ItemPointerData tid = scan->slot->tts_tid;
 	TM_FailureData failure;
 
 	switch (table_tuple_lock(scan->relation, &tid, GetActiveSnapshot(), scan->slot, GetCurrentCommandId(false),
-							 LockTupleExclusive, policy,
+							 mode, policy,
 							 TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS |
 							 (one_snapshot ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION), &failure))
 	{

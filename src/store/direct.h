@@ -74,11 +74,12 @@ extern bool tc_scan_next(TcScan *scan);
 extern void tc_scan_end(TcScan *scan);
 
 /*
- * Locks the row at hand as SELECT FOR UPDATE does, and puts its newest version in
- * its place; false when it is gone, or locked by somebody else and the policy skips
- * that.  The caller looks again whether it is still what was looked for.
+ * Locks the row at hand as SELECT FOR UPDATE does (LockTupleExclusive) or FOR NO KEY
+ * UPDATE (LockTupleNoKeyExclusive), and puts its newest version in its place; false
+ * when it is gone, or locked by somebody else and the policy skips that.  The caller
+ * looks again whether it is still what was looked for.
  */
-extern bool tc_scan_lock(TcScan *scan, LockWaitPolicy policy);
+extern bool tc_scan_lock(TcScan *scan, LockTupleMode mode, LockWaitPolicy policy);
 
 /* Values of the row at hand, by the position of their column in the TcTable. */
 extern bool tc_scan_isnull(TcScan *scan, int column);

@@ -202,7 +202,7 @@ static bool
 lock_claim(TcScan *scan, LockWaitPolicy policy, TcQueueRow *row)
 {
 	if (!tc_scan_next(scan) || tc_scan_char(scan, TC_QUEUE_phase) != TC_PHASE_CLAIMED ||
-		!tc_scan_lock(scan, policy) || tc_scan_char(scan, TC_QUEUE_phase) != TC_PHASE_CLAIMED)
+		!tc_scan_lock(scan, LockTupleExclusive, policy) || tc_scan_char(scan, TC_QUEUE_phase) != TC_PHASE_CLAIMED)
 		return false;
 	tc_queue_read(scan, row);
 	return true;
@@ -960,47 +960,28 @@ tc_step_record_moves(const TcStepMove *moves, int n)
 
 /* ---- questions ----------------------------------------------------------- */
 
-/*
- * Not EXISTS: the planner would hash the whole queue to answer it.  Steps that can
- * run come before those that wait for them, so in this order the first row or the
- * next tells; any other would read every row of the task each time.
- */
-static TcPlan plan_rest = {
-	.sql =
-	"SELECT coalesce("
-	"  (SELECT true FROM tasker.step_queue q"
-	"   WHERE q.task_id = i.task_id AND q.shard_key = $1 AND q.phase IN (" TC_LIVE_PHASES ")"
-	"   ORDER BY q.task_id, q.step_no LIMIT 1),"
-	"  (SELECT false FROM tasker.step_queue q WHERE q.task_id = i.task_id AND q.shard_key = $1 LIMIT 1))"
-	" FROM unnest($2::bigint[]) WITH ORDINALITY AS i(task_id, ord) ORDER BY i.ord",
-	.kind = TC_LATEST,
-	.expect = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {INT4OID, INT8ARRAYOID},
-};
+/* Steps that can run come before those that wait for them: mostly the first row tells. */
+static TcQueueRest
+rest_of(int64 task_id)
+{
+	TcQueueRest rest = TC_REST_NONE;
+	TcScan		scan;
+
+	tc_queue_seek_steps(&scan, TC_LATEST, task_id, 1, PG_INT32_MAX);
+	while (rest != TC_REST_RUNNABLE && tc_scan_next(&scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		rest = tc_phase_is_live(tc_scan_char(&scan, TC_QUEUE_phase)) ? TC_REST_RUNNABLE : TC_REST_WAITING;
+	}
+	tc_scan_end(&scan);
+	return rest;
+}
 
 void
 tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests)
 {
-	int			end;
-
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[2];
-		uint64		count;
-
-		end = tc_shard_run_end(task_ids, start, n);
-		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
-		values[1] = tc_array_int64(task_ids + start, end - start);
-		count = tc_plan_run(&plan_rest, values, NULL);
-		for (uint64 i = 0; i < count; i++)
-		{
-			if (tc_row_isnull(i, 1))
-				rests[start + i] = TC_REST_NONE;
-			else
-				rests[start + i] = tc_row_bool(i, 1) ? TC_REST_RUNNABLE : TC_REST_WAITING;
-		}
-	}
+	for (int i = 0; i < n; i++)
+		rests[i] = rest_of(task_ids[i]);
 }
 
 /* Not EXISTS: the planner would hash the whole history to answer it. */

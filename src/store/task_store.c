@@ -20,30 +20,7 @@
 #include "store/task_store.h"
 #include "store/tasks_table.h"
 
-#define TASK_COLUMNS \
-	"t.task_id, t.named_task_id, t.state, t.failed_steps, t.priority, t.run_at, " \
-	"t.paused_at, t.started_at, t.finished_at, t.slot, coalesce(t.parent_step_id, 0)"
-
 #define KEY_HASH_LENGTH 32
-
-static void
-read_task_row(uint64 row, TcTaskRow *task)
-{
-	const char *state = tc_row_text(row, 3);
-
-	task->task_id = tc_row_int64(row, 1);
-	task->named_task_id = tc_row_int32(row, 2);
-	if (!tc_task_state_parse(state, &task->state))
-		tc_raise_corrupt_state("tasker.tasks", task->task_id, psprintf("state \"%s\"", state));
-	task->failed_steps = tc_row_int32(row, 4);
-	task->priority = tc_row_int32(row, 5);
-	task->run_at = tc_row_timestamptz(row, 6);
-	task->paused_at = tc_row_timestamptz(row, 7);
-	task->started_at = tc_row_timestamptz(row, 8);
-	task->finished_at = tc_row_timestamptz(row, 9);
-	task->slot = tc_row_int16(row, 10);
-	task->parent_step_id = tc_row_int64(row, 11);
-}
 
 /* The owner of the tables is who we are: its sequence asks for no more. */
 int64
@@ -190,57 +167,57 @@ tc_task_read(int64 task_id, TcTaskRow *row)
 	return found;
 }
 
-/* Runs one of the statements that take a shard and a list of its tasks. */
-static int
-read_batch(TcPlan *plan, const int64 *task_ids, int n, TcTaskRow **rows)
+/* Locks the row at hand, or passes over what is gone or held by somebody else. */
+static bool
+lock_task(TcScan *scan, bool skip_locked)
 {
-	int			found = 0;
-	int			end;
-
-	*rows = palloc(sizeof(TcTaskRow) * Max(n, 1));
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[2];
-		uint64		count;
-
-		end = tc_shard_run_end(task_ids, start, n);
-		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
-		values[1] = tc_array_int64(task_ids + start, end - start);
-		count = tc_plan_run(plan, values, NULL);
-		for (uint64 i = 0; i < count; i++)
-			read_task_row(i, &(*rows)[found++]);
-	}
-	return found;
+	return tc_scan_lock(scan, LockTupleNoKeyExclusive, skip_locked ? LockWaitSkip : LockWaitBlock);
 }
 
-#define BATCH_SQL \
-	"SELECT " TASK_COLUMNS \
-	" FROM unnest($2::bigint[]) AS i(task_id)" \
-	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1" \
-	" ORDER BY t.task_id"
-
-#define BATCH_PLAN(suffix) { \
-	.sql = BATCH_SQL suffix, \
-	.kind = TC_WRITE, \
-	.expect = SPI_OK_SELECT, \
-	.nargs = 2, \
-	.argtypes = {INT4OID, INT8ARRAYOID}, \
+/* Moves a scan that visits the tasks of a list, one after the other, in its order. */
+static bool
+visit(TcScan *scan, const int64 *task_ids, int i)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (i == 0)
+		tc_tasks_seek(scan, TC_WRITE, task_ids[i]);
+	else
+		tc_tasks_seek_again(scan, task_ids[i]);
+	return tc_scan_next(scan);
 }
-
-static TcPlan plan_read_latest = BATCH_PLAN("");
-static TcPlan plan_lock = BATCH_PLAN(" FOR NO KEY UPDATE OF t");
-static TcPlan plan_lock_skip = BATCH_PLAN(" FOR NO KEY UPDATE OF t SKIP LOCKED");
 
 int
 tc_task_read_latest(const int64 *task_ids, int n, TcTaskRow **rows)
 {
-	return read_batch(&plan_read_latest, task_ids, n, rows);
+	int			found = 0;
+	TcScan		scan;
+
+	*rows = palloc(sizeof(TcTaskRow) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (visit(&scan, task_ids, i))
+			tc_tasks_read(&scan, &(*rows)[found++]);
+	}
+	if (n > 0)
+		tc_scan_end(&scan);
+	return found;
 }
 
 int
 tc_task_lock(const int64 *task_ids, int n, bool skip_locked, TcTaskRow **rows)
 {
-	return read_batch(skip_locked ? &plan_lock_skip : &plan_lock, task_ids, n, rows);
+	int			found = 0;
+	TcScan		scan;
+
+	*rows = palloc(sizeof(TcTaskRow) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (visit(&scan, task_ids, i) && lock_task(&scan, skip_locked))
+			tc_tasks_read(&scan, &(*rows)[found++]);
+	}
+	if (n > 0)
+		tc_scan_end(&scan);
+	return found;
 }
 
 /* ---- moves --------------------------------------------------------------- */
@@ -249,64 +226,47 @@ tc_task_lock(const int64 *task_ids, int n, bool skip_locked, TcTaskRow **rows)
  * started_at is set when the task first runs, finished_at whenever it ends, and
  * cleared when it runs again.
  */
-static TcPlan plan_move = {
-	.sql =
-	"WITH moved AS ("
-	" UPDATE tasker.tasks t SET state = i.to_state, failed_steps = t.failed_steps + i.failed,"
-	"  started_at = CASE WHEN i.to_state = 'in_progress' THEN coalesce(t.started_at, $5) ELSE t.started_at END,"
-	"  finished_at = CASE WHEN i.to_state IN ('pending', 'in_progress') THEN NULL ELSE $5 END"
-	" FROM unnest($2::bigint[], $3::text[], $4::text[], $10::int[]) AS i(task_id, from_state, to_state, failed)"
-	" WHERE t.task_id = i.task_id AND t.shard_key = $1"
-	" RETURNING t.task_id, t.shard_key, t.slot, i.from_state, i.to_state)"
-	"INSERT INTO tasker.task_transitions"
-	" (task_id, shard_key, slot, from_state, to_state, moved_at, reason, recorded_by, recorded_as, metadata)"
-	" SELECT m.task_id, m.shard_key, m.slot, m.from_state, m.to_state, $5, $6, $7, $8, $9 FROM moved m",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT,
-	.nargs = 10,
-	.argtypes = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID,
-		TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT4ARRAYOID},
-};
+static TcTaskChange
+change_of(TcScan *scan, TcTaskState from, TcTaskState to, int32 failed)
+{
+	TcTaskChange change = {
+		.task_id = tc_scan_int64(scan, TC_TASK_COLUMN_task_id),
+		.slot = tc_scan_int16(scan, TC_TASK_COLUMN_slot),
+		.place = scan->slot->tts_tid,
+		.from = from,
+		.to = to,
+		.failed_steps = tc_scan_int32(scan, TC_TASK_COLUMN_failed_steps) + failed,
+		.started_at = tc_scan_timestamptz(scan, TC_TASK_COLUMN_started_at),
+		.finished_at = to == TC_TASK_PENDING || to == TC_TASK_IN_PROGRESS ? TC_NO_TIME : tc_session_now(),
+	};
+
+	Assert(tc_task_move(from, to) == TC_MOVE_LEGAL);
+	if (to == TC_TASK_IN_PROGRESS && change.started_at == TC_NO_TIME)
+		change.started_at = tc_session_now();
+	return change;
+}
 
 void
-tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason,
-					const struct varlena *metadata)
+tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason, const struct varlena *metadata)
 {
-	int64	   *task_ids = palloc(sizeof(int64) * Max(n, 1));
-	const char **from = palloc(sizeof(char *) * Max(n, 1));
-	const char **to = palloc(sizeof(char *) * Max(n, 1));
-	int32	   *failed = palloc(sizeof(int32) * Max(n, 1));
-	int			end;
+	TcTaskChange *changes = palloc(sizeof(TcTaskChange) * Max(n, 1));
+	TcScan		scan;
 
 	for (int i = 0; i < n; i++)
 	{
-		failed[i] = moves[i].failed;
-		Assert(tc_task_move(moves[i].from, moves[i].to) == TC_MOVE_LEGAL);
-		task_ids[i] = moves[i].task_id;
-		from[i] = tc_task_state_name(moves[i].from);
-		to[i] = tc_task_state_name(moves[i].to);
-	}
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[10];
-		char		nulls[10];
-
-		memset(nulls, ' ', sizeof(nulls));
-		end = tc_shard_run_end(task_ids, start, n);
-		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
-		values[1] = tc_array_int64(task_ids + start, end - start);
-		values[9] = tc_array_int32(failed + start, end - start);
-		values[2] = tc_array_text(from + start, end - start);
-		values[3] = tc_array_text(to + start, end - start);
-		values[4] = TimestampTzGetDatum(tc_session_now());
-		values[5] = tc_text_or_null(reason, &nulls[5]);
-		values[6] = CStringGetTextDatum(tc_session_role());
-		values[7] = tc_text_or_null(tc_session_acting_role(), &nulls[7]);
-		values[8] = PointerGetDatum(metadata);
-		nulls[8] = metadata == NULL ? 'n' : ' ';
-		if (tc_plan_run(&plan_move, values, nulls) != end - start)
+		CHECK_FOR_INTERRUPTS();
+		if (i == 0)
+			tc_tasks_seek(&scan, TC_WRITE, moves[i].task_id);
+		else
+			tc_tasks_seek_again(&scan, moves[i].task_id);
+		if (!tc_scan_next(&scan))
 			elog(ERROR, "a locked task row vanished");
+		changes[i] = change_of(&scan, moves[i].from, moves[i].to, moves[i].failed);
 	}
+	if (n == 0)
+		return;
+	tc_scan_end(&scan);
+	tc_tasks_write(changes, n, reason, metadata);
 }
 
 static TcPlan plan_add_failed = {
@@ -360,47 +320,24 @@ tc_task_set_paused(int64 task_id, bool paused, const char *reason)
 		elog(ERROR, "task " INT64_FORMAT " vanished under its lock", task_id);
 }
 
-static TcPlan plan_start = {
-	.sql =
-	"WITH locked AS MATERIALIZED ("
-	" SELECT t.task_id FROM unnest($2::bigint[]) AS i(task_id)"
-	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1"
-	" WHERE t.state = 'pending' ORDER BY t.task_id FOR NO KEY UPDATE OF t SKIP LOCKED),"
-	"started AS ("
-	" UPDATE tasker.tasks t SET state = 'in_progress', started_at = $3"
-	" FROM locked l WHERE t.task_id = l.task_id AND t.shard_key = $1"
-	" RETURNING t.task_id, t.slot)"
-	"INSERT INTO tasker.task_transitions"
-	" (task_id, shard_key, slot, from_state, to_state, moved_at, recorded_by, recorded_as)"
-	" SELECT s.task_id, $1, s.slot, 'pending', 'in_progress', $3, $4, $5 FROM started s RETURNING task_id",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_INSERT_RETURNING,
-	.nargs = 5,
-	.argtypes = {INT4OID, INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID, TEXTOID},
-};
-
 int
 tc_task_start(int64 *task_ids, int n)
 {
+	TcTaskChange *changes = palloc(sizeof(TcTaskChange) * Max(n, 1));
 	int			started = 0;
-	int			end;
+	TcScan		scan;
 
-	for (int start = 0; start < n; start = end)
+	for (int i = 0; i < n; i++)
 	{
-		Datum		values[5];
-		char		nulls[5];
-		uint64		count;
-
-		memset(nulls, ' ', sizeof(nulls));
-		end = tc_shard_run_end(task_ids, start, n);
-		values[0] = Int32GetDatum(tc_shard_key(task_ids[start]));
-		values[1] = tc_array_int64(task_ids + start, end - start);
-		values[2] = TimestampTzGetDatum(tc_session_now());
-		values[3] = CStringGetTextDatum(tc_session_role());
-		values[4] = tc_text_or_null(tc_session_acting_role(), &nulls[4]);
-		count = tc_plan_run(&plan_start, values, nulls);
-		for (uint64 i = 0; i < count; i++)
-			task_ids[started++] = tc_row_int64(i, 1);
+		if (visit(&scan, task_ids, i) && tc_tasks_state(&scan) == TC_TASK_PENDING && lock_task(&scan, true) &&
+			tc_tasks_state(&scan) == TC_TASK_PENDING)
+			changes[started++] = change_of(&scan, TC_TASK_PENDING, TC_TASK_IN_PROGRESS, 0);
 	}
+	if (n > 0)
+		tc_scan_end(&scan);
+	if (started > 0)
+		tc_tasks_write(changes, started, NULL, NULL);
+	for (int i = 0; i < started; i++)
+		task_ids[i] = changes[i].task_id;
 	return started;
 }

@@ -29,6 +29,22 @@ extern void tc_tasks_seek_again(TcScan *scan, int64 task_id);
 extern TcTaskState tc_tasks_state(TcScan *scan);
 extern void tc_tasks_read(TcScan *scan, TcTaskRow *task);
 
+/* A change of state of a task whose row is locked. */
+typedef struct TcTaskChange
+{
+	int64		task_id;
+	int16		slot;
+	ItemPointerData place;
+	TcTaskState from;
+	TcTaskState to;
+	int32		failed_steps;	/* from now on */
+	TimestampTz started_at;		/* TC_NO_TIME = NULL, as below */
+	TimestampTz finished_at;
+} TcTaskChange;
+
+/* Writes the rows and their history.  reason and metadata may be NULL. */
+extern void tc_tasks_write(const TcTaskChange *changes, int n, const char *reason, const struct varlena *metadata);
+
 /* A new task, pending. */
 extern void tc_tasks_add(int64 task_id, int16 slot, const TcNewTask *task);
 
