@@ -79,9 +79,9 @@ SELECT count(*) FROM tasker.create_task('altered');
 SELECT * FROM tasker.claim_steps('w', 1, task_names => '{default/altered}');
 ROLLBACK;
 BEGIN;
-CREATE UNIQUE INDEX ON tasker.tasks (priority) WHERE priority = 77;
-SELECT count(*) FROM tasker.create_task('altered', priority => 77);
-SELECT count(*) FROM tasker.create_task('altered', priority => 77);
+CREATE UNIQUE INDEX ON tasker.tasks (priority) WHERE priority = 7654321;
+SELECT count(*) FROM tasker.create_task('altered', priority => 7654321);
+SELECT count(*) FROM tasker.create_task('altered', priority => 7654321);
 ROLLBACK;
 \set VERBOSITY default
 
