@@ -55,6 +55,14 @@ module Bench
         rows.map { |columns| "SELECT #{columns.join(", ")} FROM t" }.join(" UNION ALL ")
     end
 
+    # create_task of a template whose steps all wait or are ready from the beginning.
+    def create_wide_statement(steps)
+      "WITH t AS (INSERT INTO bench_floor.tasks #{values(@task, task_id: "nextval('bench_floor.task_id_seq')",
+                                                                **fresh_task)} RETURNING task_id) " \
+        "INSERT INTO bench_floor.step_queue (#{@queue.keys.join(", ")}) " \
+        "SELECT #{queue_row("t.task_id", "n", phase: "'w'", remaining_parents: "4").join(", ")} FROM t, generate_series(1, #{steps}) AS n"
+    end
+
     # claim_steps($1): ready rows, and the tasks they start.
     def claim_statement
       "WITH c AS (SELECT task_id, step_no FROM bench_floor.step_queue WHERE shard_key = 0 AND lane_id = #{@queue["lane_id"]} " \

@@ -44,6 +44,16 @@ module Bench
 
     def value(sql, *values) = call(sql, *values).getvalue(0, 0)
 
+    # While a background worker looks after this database.
+    def with_background_worker
+      configure("tasker_core.databases", connection.db)
+      wait_for_workers(1)
+      yield
+    ensure
+      configure("tasker_core.databases", "")
+      wait_for_workers(0)
+    end
+
     # Counted from here on: what this and other sessions wrote once they were idle.
     def counters
       exec("SELECT pg_stat_force_next_flush()")
@@ -63,6 +73,22 @@ module Bench
     def buffers(sql)
       plan = JSON.parse(exec("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) #{sql}").getvalue(0, 0)).first.fetch("Plan")
       plan.fetch("Shared Hit Blocks") + plan.fetch("Shared Read Blocks")
+    end
+
+    def configure(setting, value)
+      exec("ALTER SYSTEM SET #{setting} = '#{value}'")
+      exec("SELECT pg_reload_conf()")
+    end
+
+    WORKERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'tasker_core worker%' AND datname = current_database()"
+
+    def wait_for_workers(count)
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 60
+      until value(WORKERS).to_i == count
+        raise "#{count} background workers did not come about" if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+
+        sleep 0.1
+      end
     end
 
     # User and system time of this session's process, where the server is on this machine.

@@ -123,5 +123,6 @@ Bench::Neighbours::SYSTEMS.each_key { |name| warn "#{name}: skipped: give --#{na
 exit if urls.empty?
 
 drivers = Bench::Neighbours::SYSTEMS.slice(*urls.keys).to_h { |name, driver| [name, driver.new(urls.fetch(name))] }
+drivers["ours, claiming with each report"] = Bench::Neighbours::OursWithClaims.new(urls.fetch("ours")) if urls.key?("ours")
 report = Bench::Report.new(write: options[:write], about: options[:about])
 Bench::Neighbours::Comparison.new(drivers, report, tasks: options[:tasks], rounds: options[:rounds]).run
