@@ -101,3 +101,35 @@ UPDATE pg_index SET indcheckxmin = true WHERE indexrelid = 'tasker.step_queue_pk
 SELECT count(*) FROM tasker.get_step_readiness_status(:t);
 ROLLBACK;
 SELECT count(*) FROM tasker.get_step_readiness_status(:t);
+
+-- ---------------------------------------------------------------------------
+-- What a statement would refuse
+-- ---------------------------------------------------------------------------
+
+SELECT task_id AS t FROM tasker.create_task('altered') \gset
+SELECT workflow_step_id AS step, claim_token AS token FROM tasker.claim_steps('w', 1, task_id => :t) \gset
+\set VERBOSITY sqlstate
+BEGIN READ ONLY;
+SELECT * FROM tasker.complete_step(:step, :token, '1');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT * FROM tasker.fail_step(:step, :token, '1');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT * FROM tasker.claim_steps('w', 1, task_id => :t);
+ROLLBACK;
+\set VERBOSITY default
+BEGIN READ ONLY;
+SELECT count(*) FROM tasker.get_step_readiness_status(:t);
+COMMIT;
+
+-- a published table without an identity for its rows
+BEGIN;
+ALTER TABLE tasker.step_queue REPLICA IDENTITY NOTHING;
+SET LOCAL client_min_messages = error;
+CREATE PUBLICATION altered_tables FOR TABLE tasker.step_queue;
+\set VERBOSITY sqlstate
+SELECT * FROM tasker.complete_step(:step, :token, '1');
+\set VERBOSITY default
+ROLLBACK;
+SELECT * FROM tasker.verify_task(:t);

@@ -14,6 +14,7 @@
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteHandler.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -67,11 +68,27 @@ open_table(TcTable *table, LOCKMODE lockmode)
 
 /* ---- rows are inserted --------------------------------------------------- */
 
+/* What a statement of this kind would refuse. */
 static void
-open_target(Target *target, TcTable *table, int n)
+check_command(CmdType command)
 {
+	const char *name = command == CMD_INSERT ? "INSERT" : command == CMD_UPDATE ? "UPDATE" : "DELETE";
+
+	PreventCommandIfReadOnly(name);
+	PreventCommandIfParallelMode(name);
+}
+
+/* All that is made for it goes with it: a call may write thousands of tasks. */
+static void
+open_target(Target *target, TcTable *table, CmdType command, int n)
+{
+	MemoryContext old;
+
+	check_command(command);
 	target->relation = open_table(table, RowExclusiveLock);
+	CheckCmdReplicaIdentity(target->relation, command);
 	target->estate = CreateExecutorState();
+	old = MemoryContextSwitchTo(target->estate->es_query_cxt);
 	target->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->info, target->relation, 0, NULL, 0);
 	ExecOpenIndices(target->info, false);
@@ -79,6 +96,7 @@ open_target(Target *target, TcTable *table, int n)
 	target->nslots = Min(n, MAX_SLOTS);
 	for (int i = 0; i < target->nslots; i++)
 		target->slots[i] = table_slot_create(target->relation, NULL);
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -125,11 +143,15 @@ fill_slot(Target *target, const TcTable *table, TcFillRow fill, const void *rows
 {
 	Datum		values[TC_DIRECT_COLUMNS];
 	bool		nulls[TC_DIRECT_COLUMNS] = {0};
+	MemoryContext old;
 
 	ExecClearTuple(slot);
+	ResetPerTupleExprContext(target->estate);
+	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(target->estate));
 	if (RelationGetNumberOfAttributes(target->relation) != table->ncolumns)
 		fill_other_columns(target, table, slot);
 	fill(rows, i, values, nulls);
+	MemoryContextSwitchTo(old);
 	for (int c = 0; c < table->ncolumns; c++)
 	{
 		slot->tts_values[table->attnums[c] - 1] = values[c];
@@ -178,8 +200,8 @@ insert_slots(Target *target, int n)
 		table_multi_insert(target->relation, target->slots, n, target->cid, 0, NULL);
 	for (int i = 0; i < n; i++)
 	{
-		tc_insert_index_tuples(target->info, target->slots[i], target->estate);
 		ResetPerTupleExprContext(target->estate);
+		tc_insert_index_tuples(target->info, target->slots[i], target->estate);
 	}
 }
 
@@ -208,7 +230,6 @@ insert_by_row(Target *target, TcTable *table, TcFillRow fill, const void *rows, 
 		CHECK_FOR_INTERRUPTS();
 		fill_slot(target, table, fill, rows, i, target->slots[0]);
 		insert_as_statement_would(target, target->slots[0]);
-		ResetPerTupleExprContext(target->estate);
 	}
 	ExecASInsertTriggers(target->estate, target->info, NULL);
 	AfterTriggerEndQuery(target->estate);
@@ -221,7 +242,7 @@ tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n)
 
 	if (n == 0)
 		return;
-	open_target(&target, table, n);
+	open_target(&target, table, CMD_INSERT, n);
 	if (is_altered(target.relation, table))
 		insert_by_row(&target, table, fill, rows, n);
 	else
@@ -239,6 +260,7 @@ fill_new_version(Target *target, const TcTable *table, ItemPointer tid, TcFillRo
 	TupleTableSlot *new = target->slots[1];
 	Datum		values[TC_DIRECT_COLUMNS];
 	bool		nulls[TC_DIRECT_COLUMNS];
+	MemoryContext context;
 
 	if (!table_tuple_fetch_row_version(target->relation, tid, SnapshotAny, old))
 		elog(ERROR, "a locked row of tasker.%s vanished", table->name);
@@ -251,7 +273,9 @@ fill_new_version(Target *target, const TcTable *table, ItemPointer tid, TcFillRo
 		values[c] = old->tts_values[table->attnums[c] - 1];
 		nulls[c] = old->tts_isnull[table->attnums[c] - 1];
 	}
+	context = MemoryContextSwitchTo(GetPerTupleMemoryContext(target->estate));
 	fill(rows, i, values, nulls);
+	MemoryContextSwitchTo(context);
 	for (int c = 0; c < table->ncolumns; c++)
 	{
 		new->tts_values[table->attnums[c] - 1] = values[c];
@@ -281,7 +305,7 @@ tc_direct_update(TcTable *table, const ItemPointerData *tids, TcFillRow fill, co
 	Target		target;
 	bool		altered;
 
-	open_target(&target, table, 2);
+	open_target(&target, table, CMD_UPDATE, 2);
 	altered = is_altered(target.relation, table);
 	for (int i = 0; i < n && !altered; i++)
 	{
@@ -300,9 +324,13 @@ tc_direct_update(TcTable *table, const ItemPointerData *tids, TcFillRow fill, co
 bool
 tc_direct_delete(TcTable *table, const ItemPointerData *tids, int n)
 {
-	Relation	relation = open_table(table, RowExclusiveLock);
-	bool		watched = relation->trigdesc != NULL;
+	Relation	relation;
+	bool		watched;
 
+	check_command(CMD_DELETE);
+	relation = open_table(table, RowExclusiveLock);
+	CheckCmdReplicaIdentity(relation, CMD_DELETE);
+	watched = relation->trigdesc != NULL;
 	for (int i = 0; i < n && !watched; i++)
 	{
 		ItemPointerData tid = tids[i];
@@ -403,6 +431,7 @@ tc_scan_lock(TcScan *scan, LockTupleMode mode, LockWaitPolicy policy)
 	ItemPointerData tid = scan->slot->tts_tid;
 	TM_FailureData failure;
 
+	PreventCommandIfReadOnly(mode == LockTupleExclusive ? "SELECT FOR UPDATE" : "SELECT FOR NO KEY UPDATE");
 	switch (table_tuple_lock(scan->relation, &tid, GetActiveSnapshot(), scan->slot, GetCurrentCommandId(false),
 							 mode, policy,
 							 TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS |
