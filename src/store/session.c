@@ -318,11 +318,22 @@ tc_session_now(void)
 	return session.now;
 }
 
+/* It lives as long as the bracket, in whatever context it is asked for first. */
+static const char *
+role_name(Oid role)
+{
+	MemoryContext old = MemoryContextSwitchTo(session.caller_context);
+	const char *name = GetUserNameFromId(role, false);
+
+	MemoryContextSwitchTo(old);
+	return name;
+}
+
 const char *
 tc_session_role(void)
 {
 	if (session.session_role == NULL)
-		session.session_role = GetUserNameFromId(GetSessionUserId(), false);
+		session.session_role = role_name(GetSessionUserId());
 	return session.session_role;
 }
 
@@ -332,7 +343,7 @@ tc_session_acting_role(void)
 	if (session.caller == GetSessionUserId())
 		return NULL;
 	if (session.acting_role == NULL)
-		session.acting_role = GetUserNameFromId(session.caller, false);
+		session.acting_role = role_name(session.caller);
 	return session.acting_role;
 }
 
