@@ -95,6 +95,16 @@ SELECT pg_temp.family(:t);
 SELECT tasker.reset_step(:t * 1000000::bigint + 2) IS NOT NULL AS reset;
 SELECT pg_temp.family(:t);
 
+-- what was passed over stays so: its task is tried again for nobody
+SELECT pg_temp.register('past', '[{"name": "run", "workflow": {"name": "ship"}, "on_failure": "skip"}, {"name": "go on"}]');
+SELECT pg_temp.make('past', '{"order": 1}') AS t \gset
+SELECT pg_temp.fail(pg_temp.child(:t));
+SELECT tasker.retry_task(pg_temp.child(:t));
+SELECT pg_temp.family(:t);
+SELECT pg_temp.run(pg_temp.child(:t), '2', 3);
+SELECT pg_temp.run(:t);
+SELECT pg_temp.family(:t);
+
 -- it is cancelled: so is the step, and what depends on it
 SELECT pg_temp.make('order', '{"id": 7}') AS t \gset
 SELECT pg_temp.run(:t), tasker.cancel_task(pg_temp.child(:t), 'no stock');
@@ -124,6 +134,19 @@ SELECT pg_temp.make('fits') AS t, pg_temp.make('fits') AS u \gset
 SELECT pg_temp.run(pg_temp.child(:t), '1'), pg_temp.run(pg_temp.child(:u), '"text"');
 SELECT pg_temp.family(:t); SELECT pg_temp.family(:u);
 SELECT pg_temp.message(:u, 1);
+
+-- what a call answers is how its task stands then: one that failed with its sub-workflow, or was done with it
+SELECT pg_temp.register('broken', '[{"name": "first"}, {"name": "never", "depends_on": ["first"], "workflow": {"name": "no such"}}]');
+SELECT pg_temp.register('at once', '[{"name": "never", "workflow": {"name": "no such"}}]');
+SELECT pg_temp.run(pg_temp.make('broken'));
+SELECT task_id AS t, state FROM tasker.create_task('at once', '{}', 'subflows') \gset
+SELECT :'state' AS created, (SELECT task_state FROM tasker.reset_step(:t * 1000000::bigint + 1)) AS reset;
+SELECT pg_temp.family(:t);
+SELECT pg_temp.register('whole', '[{"name": "run", "workflow": {"name": "small"}}]');
+SELECT pg_temp.make('whole') AS t \gset
+SELECT pg_temp.fail(pg_temp.child(:t));
+SELECT tasker.transition_task(pg_temp.child(:t), 'resolved_manually');
+SELECT task_state, steps_ready FROM tasker.reset_step(:t * 1000000::bigint + 1);
 
 -- when, run_at and delay_seconds are the step's own; a join of two; branches that are not taken start nothing
 SELECT pg_temp.register('both', '[{"name": "x", "workflow": {"name": "small"}}, {"name": "y", "workflow": {"name": "small"}}, {"name": "z", "workflow": {"name": "small"}, "when": {"path": "context.z", "op": "exists"}},

@@ -607,9 +607,21 @@ launch_children(const Change *change)
 	}
 }
 
+/* What other tasks made of the change, and this one of that. */
+static void
+look_again(TcTaskRow *task)
+{
+	TcTaskRow  *latest;
+
+	if (tc_task_read_latest(&task->task_id, 1, &latest) == 1)
+		task->state = latest->state;
+}
+
 static void
 end_change(Change *change, const TcChangeRequest *request)
 {
+	uint64		errands = tc_children_done();
+
 	settle_steps(change, request);
 	record_moves(change);
 	align_queue(change);
@@ -619,6 +631,8 @@ end_change(Change *change, const TcChangeRequest *request)
 	disown_children(change, request);
 	launch_children(change);
 	tc_flow_release(change->gone, change->ngone);
+	if (tc_children_done() != errands)
+		look_again(&change->held.view.task);
 }
 
 /* ---- the operations ------------------------------------------------------ */

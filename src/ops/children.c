@@ -43,6 +43,7 @@
 /* What is to be done now, of TcErrand *, as it grows; put_down() empties it, also after an error. */
 static List *work = NIL;
 static bool working = false;
+static uint64 done_so_far = 0;
 
 /* The child that is being cancelled because nobody waits for it: that is no result. */
 static int64 disowned = 0;
@@ -564,6 +565,7 @@ work_off(void)
 	}
 	PG_END_TRY();
 	put_down();
+	done_so_far += done;
 	return done;
 }
 
@@ -644,6 +646,12 @@ tc_children_disown(int64 task_id, const TcTemplate *template, const bool *nodes,
 		add(&errand);
 	}
 	work_off();
+}
+
+uint64
+tc_children_done(void)
+{
+	return done_so_far;
 }
 
 int

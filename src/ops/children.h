@@ -32,6 +32,12 @@ extern void tc_child_goes_on(int64 task_id, int64 parent_step_id);
 extern void tc_children_disown(int64 task_id, const TcTemplate *template, const bool *nodes,
 							   bool keep_failed, const char *reason);
 
+/*
+ * How many errands this session has done so far.  Where that grew during a call, its tasks may
+ * have changed once more, and what the call answers has to be read again.
+ */
+extern uint64 tc_children_done(void);
+
 /* Errands of a shard that somebody wrote down: those whose rows are free by now.  Returns how many were done. */
 extern int	tc_errands_do(int32 shard_key, int max);
 

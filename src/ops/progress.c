@@ -438,10 +438,26 @@ progress_map(TcEnded *ended, int n)
 
 /* ---- all of it ----------------------------------------------------------- */
 
+/* What ended went on to other tasks and back: the states of these may be others by now. */
+static void
+look_again(TcEnded *ended, int n)
+{
+	int64	   *task_ids = palloc(sizeof(int64) * n);
+	TcTaskRow  *tasks;
+	int			ntasks;
+
+	for (int i = 0; i < n; i++)
+		task_ids[i] = ended[i].key.task_id;
+	ntasks = tc_task_read_latest(task_ids, tc_task_ids_sort_unique(task_ids, n), &tasks);
+	for (int i = 0; i < n; i++)
+		ended[i].task_state = tc_task_find(tasks, ntasks, ended[i].key.task_id)->state;
+}
+
 void
 tc_progress(TcEnded *ended, int n)
 {
 	TcFollowUp	follow = {0};
+	uint64		errands = tc_children_done();
 
 	if (n == 0)
 		return;
@@ -468,6 +484,8 @@ tc_progress(TcEnded *ended, int n)
 	close_ended(ended, n);
 	tc_look_for_signals(follow.waits, follow.nwaits);
 	tc_children_launch(follow.launches, follow.nlaunches);
+	if (tc_children_done() != errands)
+		look_again(ended, n);
 }
 
 TcTaskState
@@ -482,6 +500,8 @@ tc_progress_roots(int64 task_id, const TcTemplate *template, int32 lane_id, int1
 	if (task.by_itself || task.launches)
 		close_ended(&task, 1);
 	tc_children_launch(follow.launches, follow.nlaunches);
+	if (follow.nlaunches > 0)
+		look_again(&task, 1);
 	return task.task_state;
 }
 

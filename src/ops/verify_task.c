@@ -206,7 +206,10 @@ check_row(Findings *findings, int32 step_no, const TcStepView *step)
 		found(findings, step_no, "waits for a retry, but is not ready");
 }
 
-/* A step that runs as a task has one that has not ended, or somebody has been told what to do. */
+/*
+ * A step that runs as a task has one that has not ended, or somebody has been told what to do.  A
+ * task that failed and was passed over may be tried again, for nobody.
+ */
 static void
 check_children(Findings *findings)
 {
@@ -231,7 +234,9 @@ check_children(Findings *findings)
 		has_child = c < n && children[c].key.step_no == node + 1 && !tc_task_state_is_ended(children[c].state);
 		if (!step->live || step->phase != TC_PHASE_TASK)
 		{
-			if (has_child && !tc_errand_waits(key))
+			bool		passed_over = step->state == TC_STEP_ERROR && !tc_view_blocks(view, node);
+
+			if (has_child && !passed_over && !tc_errand_waits(key))
 				found(findings, node + 1, "task " INT64_FORMAT " runs for it, and it does not wait for that",
 					  children[c].task_id);
 			continue;

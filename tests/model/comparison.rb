@@ -41,6 +41,7 @@ module ModelTest
             "ORDER BY workflow_step_id"
     VERIFY = "SELECT * FROM tasker.verify_task($1)"
     LEVELS = "SELECT * FROM tasker.calculate_dependency_levels($1) ORDER BY workflow_step_id"
+    REASONS = "SELECT reason FROM tasker.explain_step($1)"
     ANCESTORS = "SELECT * FROM tasker.get_step_transitive_dependencies($1) ORDER BY workflow_step_id"
 
     def initialize(server, handle, random)
@@ -69,10 +70,17 @@ module ModelTest
       step = task.steps.values[@random.rand(task.steps.size)]
       Comparison.rows("get_step_transitive_dependencies(#{@handle}/#{step.name})", views.ancestors(step),
                       @server.rows(ANCESTORS, [@handle.ids.fetch(step.name)]))
+      reasons = @server.rows(REASONS, [@handle.ids.fetch(step.name)]).map { |row| row[:reason] }
+      raise Disagreement, "explain_step(#{@handle}/#{step.name}): #{reasons}" unless reasons.include?("runs_as_task") == step.as_task?
+
       document = @server.value("SELECT tasker.get_task($1)", [@handle.task_id]).value
-      held_by = document["task"]["held_by"]&.map { |pause| pause.fetch("paused") }&.sort
-      Comparison.row("get_task(#{@handle}), task", { "state" => task.state, "held_by" => task.held_by }, document.fetch("task").merge("held_by" => held_by))
-      steps = document.fetch("steps").each { |row| row["depends_on"] = row["depends_on"].sort }
+      document["task"]["parent_step_id"] ||= nil
+      document["task"]["held_by"] = document["task"]["held_by"]&.map { |pause| pause.fetch("paused") }&.sort
+      Comparison.row("get_task(#{@handle}), task", views.document_task, document.fetch("task"))
+      steps = document.fetch("steps").each do |row|
+        row["depends_on"] = row["depends_on"].sort
+        row["child_task_id"] ||= nil
+      end
       Comparison.rows("get_task(#{@handle}), steps", views.document_steps, steps)
     end
 

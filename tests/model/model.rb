@@ -2,9 +2,11 @@
 
 require "json"
 require "set"
+require_relative "instances"
 require_relative "jsonb"
 require_relative "limits"
 require_relative "moment"
+require_relative "nesting"
 
 module ModelTest
   # What the contract says about one task, written down as plainly as possible: a state a step,
@@ -16,14 +18,21 @@ module ModelTest
   end
 
   # signal: {name, timeout, on_timeout}; map: {of, parallelism, strategy}, of "context.list" or a parent's name;
+  # batches: the batch_config of a batchable step, which its worker, a map over its cursors, has as map[:config];
+  # workflow: {name, version, context, fits} of a step that runs as a task; in the context {"path" => ["context" or "results", name]};
+  # fits: whether its result_schema, where it has one, holds for what that comes to;
   # run_at: whether it waits for context.at; condition: {of, op, value}, of "context.order" or a parent's name
   Definition = Struct.new(:name, :parents, :queue, :priority, :retryable, :max_attempts, :backoff, :base_ms, :cap_ms,
                           :timeout, :on_failure, :rule, :decision, :condition, :unmet, :delay, :run_at, :signal, :map,
-                          :limit, keyword_init: true)
+                          :limit, :batches, :workflow, keyword_init: true)
   Wait = Struct.new(:deadline, keyword_init: true)
-  Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, :limit, keyword_init: true) do
+  # needs: a key that its input_schema wants in the context; nested: whether its tasks may have steps that run as tasks, or run for such steps
+  Template = Struct.new(:namespace, :name, :version, :steps, :fail_fast, :limit, :needs, :nested, keyword_init: true) do
     def limited? = !limit.nil? || steps.any?(&:limit)
     def place = [namespace, name]
+
+    # @param batchable [String] the name of a step that names batches
+    def batch_worker(batchable) = steps.find { |step| step.map && step.map[:config] && step.map[:of] == batchable }
   end
   Claim = Struct.new(:token, :claimed_at, :lease_until, :key, keyword_init: true)
   Outcome = Struct.new(:state, :next_retry_at, keyword_init: true)
@@ -52,15 +61,17 @@ module ModelTest
   class Step
     attr_reader :definition, :outcomes, :map, :inputs
     attr_accessor :state, :attempts, :called_off, :not_before, :claim, :checkpoint, :results, :attempt_error,
-                  :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches, :begins_at, :placed, :again
+                  :own_error, :asked, :last_failure_at, :last_attempted_at, :wait, :branches, :begins_at, :placed, :again,
+                  :began_at, :child
     attr_writer :aside
 
     # @param map [String, nil] of an instance: the map that it is one of
     # @param inputs [Hash, nil] what an instance runs for
-    def initialize(definition, map: nil, inputs: nil)
+    def initialize(definition, map: nil, inputs: nil, index: nil)
       @definition = definition
       @map = map
       @inputs = inputs
+      @index = index
       @placed = false           # an instance that has entered the queue
       @state = "pending"
       @attempts = 0             # ended since the last reset
@@ -75,12 +86,22 @@ module ModelTest
     # The key under which a claim found no room for it.
     def aside = (@aside unless ended?)
 
-    def name = map ? "#{map}[#{inputs["index"]}]" : definition.name
+    def name = map ? Step.instance_name(definition, @index) : definition.name
+    def self.instance_name(map, index) = map.map[:config] ? format("%s_%03d", map.name, index + 1) : "#{map.name}[#{index}]"
     def instance? = !map.nil?
     def map? = !definition.map.nil? && !instance?
 
+    # A step whose turn to run as a task has come; the task may not be there yet.
+    def as_task? = !definition.workflow.nil? && state == "in_progress"
+
+    # The same, and its time has come.
+    def runs_as_task?(now) = as_task? && not_before <= now
+
     # A map whose instances run.
     def maps? = map? && state == "in_progress"
+
+    # Does more than an attempt of a worker begin when its turn comes?
+    def gated? = [definition.condition, definition.signal, definition.run_at, definition.map, definition.workflow].any?
 
     def failure_rule = instance? ? definition.map[:strategy] : definition.on_failure
     def done? = %w[complete resolved_manually].include?(state)
@@ -124,9 +145,12 @@ module ModelTest
 
   class Task
     include LimitedTask
+    include Instances
+    include Nesting
 
     attr_reader :template, :priority, :run_at, :steps, :context, :kept
-    attr_accessor :state, :paused
+    attr_reader :state
+    attr_accessor :paused
 
     # @param now [Moment] of this operation, as everywhere here
     # @param numbers [Hash{String => Integer}] step_no by name: a topological order
@@ -145,16 +169,18 @@ module ModelTest
       @state = "pending"
       @paused = false
       @kept = []                # signals that no step has taken: [name, payload]
+      @launches = []            # steps that run as tasks from now on
+      @orphans = []             # steps whose tasks have nobody to run for
       ordered = template.steps.sort_by { |definition| numbers.fetch(definition.name) }
       @steps = ordered.to_h { |definition| [definition.name, Step.new(definition)] }
       # due since run_at, also when that has passed: an old appointment goes before a new task
       @steps.each_value do |step|
-        next unless step.definition.parents.empty? && [step.definition.condition, step.definition.signal, step.definition.run_at, step.definition.map].none?
+        next unless step.definition.parents.empty? && !step.gated?
 
         step.not_before = (run_at || now) + (step.definition.delay || 0)
       end
       begin_steps(now)
-      return if @steps.values.none?(&:ended?)
+      return if @steps.values.none? { |step| step.ended? || step.runs_as_task?(now) }
 
       @state = "in_progress"
       close unless can_run?
@@ -164,6 +190,13 @@ module ModelTest
       super
       @steps = @steps.transform_values(&:dup)
       @kept = @kept.dup
+    end
+
+    # What begins is told: a scheduled task begins with the first of those that run for its steps.
+    def state=(wanted)
+      began = @state == "pending" && wanted == "in_progress"
+      @state = wanted
+      family&.began(self) if began
     end
 
     def final? = FINAL_TASK_STATES.include?(state)
@@ -179,9 +212,8 @@ module ModelTest
     def parents(step) = step.definition.parents.map { |name| steps.fetch(name) }
     def children(step) = nodes.select { |other| other.definition.parents.include?(step.name) }
 
-    # The steps of the template; and those that a map made, which stand behind them.
+    # The steps of the template, without those that a map made, which stand behind them.
     def nodes = steps.values.reject(&:instance?)
-    def instances(map) = steps.values.select { |step| step.map == map.name }
 
     def fates(step) = parents(step).map { |parent| parent.fate(taken?(parent, step)) }
 
@@ -248,25 +280,18 @@ module ModelTest
     end
 
     # @return [Symbol, Integer] :already_completed, :lease_lost, :invalid_result, or how many steps it made ready
-    def complete(step, token, results, now) = complete_all([[step, token, results]], now).first
-
-    # The steps of a batch end at the same moment: what starts then sees the results of all.
-    # @return [Array<Symbol, Integer>] as above; the first that completed stands for all of them
-    def complete_all(items, now)
-      outcomes = items.map { |item| end_with_results(*item) }
-      first = outcomes.index(:completed)
-      return outcomes if first.nil?
-
-      ready = settle(now)
-      outcomes.each_with_index.map { |outcome, i| outcome == :completed ? (i == first ? ready : 0) : outcome }
+    def complete(step, token, results, now)
+      outcome = end_with_results(step, token, results)
+      outcome == :completed ? settle(now) : outcome
     end
 
+    # @return [Symbol] as above, or :completed; what follows is left to settle, or to progress and the two tell_...
     def end_with_results(step, token, results)
       unless holds?(step, token)
         return step.outcomes[token]&.state == "complete" ? :already_completed : :lease_lost
       end
 
-      return :invalid_result if step.definition.decision && !decide(step, results)
+      return :invalid_result unless followed?(step, results)
 
       end_attempt(step, token, "complete")
       step.results = results
@@ -328,6 +353,7 @@ module ModelTest
 
       self.paused = wanted
       forget_aside
+      launch_all unless wanted
       true
     end
 
@@ -335,11 +361,8 @@ module ModelTest
     def retry(now)
       return 0 unless state == "error"
 
-      call_back
       failed = steps.values.select(&:blocks?)
-      failed.each { |step| reopen(step) }
-      self.state = "in_progress"
-      settle(now)
+      change(failed, now) { failed.each { |step| reopen(step) } }
       failed.size
     end
 
@@ -364,20 +387,9 @@ module ModelTest
       raise Refused, "TC010" unless STEP_MOVES_BY_HAND.fetch(step.state).include?(to) && !step.passed_over?
 
       raise Refused, "TC010" if step.maps? && to == "pending"
-      raise Refused, "TC022" if to == "resolved_manually" && step.definition.decision && !decide(step, results)
+      raise Refused, "TC022" if to == "resolved_manually" && !followed?(step, results)
 
-      call_back
-      if to == "pending"
-        reopen(step)
-      else
-        step.state = to
-        step.claim = nil
-        step.wait = nil
-        step.results = results
-        cancel_instances(step)
-      end
-      self.state = "in_progress"
-      settle(now)
+      change([step], now) { to == "pending" ? reopen(step) : end_step(step, to, results) }
     end
 
     # ---- signals -------------------------------------------------------------
@@ -403,7 +415,39 @@ module ModelTest
       end_wait(step, to, (Json.new(nil) if to == "complete"), now)
     end
 
+    # Marks what has become ready; a task in which nothing can run any more is over.
+    # @return [Integer] how many steps that is
+    def progress(now)
+      ready = begin_steps(now)
+      close unless can_run?
+      ready
+    end
+
     private
+
+    # What follows when people move steps, which the block does.
+    def change(moved, now)
+      failed = state == "error"
+      call_back
+      open = steps.values.reject(&:ended?)
+      running = moved.select(&:as_task?)
+      yield
+      self.state = "in_progress"
+      ready = begin_steps(now)
+      family&.goes_on(self) if failed
+      close unless can_run?
+      @orphans = running + (open + moved).select(&:ended?)
+      tell
+      ready
+    end
+
+    def end_step(step, to, results)
+      step.state = to
+      step.claim = nil
+      step.wait = nil
+      step.results = results
+      cancel_instances(step)
+    end
 
     def open_or(open, ended, fates = nil)
       return ended if ended
@@ -413,6 +457,13 @@ module ModelTest
     end
 
     # ---- decisions -----------------------------------------------------------
+
+    # Do the results of a step that decides, or names batches, say so?
+    def followed?(step, results)
+      return !(results.nil? || batches_of(step, results).nil?) if step.definition.batches
+
+      !step.definition.decision || decide(step, results)
+    end
 
     def taken?(parent, child) = parent.branches.nil? || parent.branches.include?(child.name)
 
@@ -450,7 +501,7 @@ module ModelTest
       end
       return run_map(step, now) if step.maps?
 
-      step.not_before ? 1 : 0
+      step.not_before && !step.as_task? ? 1 : 0
     end
 
     def start(step, now)
@@ -470,94 +521,11 @@ module ModelTest
       else
         step.not_before = [base + (step.definition.delay || 0), (@at if step.definition.run_at)].compact.max
         start_map(step, now) if step.map?
+        start_task(step, now) if step.definition.workflow
       end
     end
 
-    # ---- maps ----------------------------------------------------------------
-
-    def start_map(map, now)
-      map.begins_at = map.not_before
-      map.not_before = nil
-      items = items_of(map.definition.map)
-      return fail_map(map, now, "there is nothing at #{map_path(map)} to map over") if items == :none
-      return fail_map(map, now, "#{map_path(map)} is no array to map over, but #{description(items)}") unless items.is_a?(Array)
-      return fail_map(map, now, "TC023: the array has #{items.size} elements, the limit is #{@width}") if @width && items.size > @width
-
-      map.state = "in_progress"
-      items.each_with_index do |item, i|
-        instance = Step.new(map.definition, map: map.name, inputs: { "index" => i, "count" => items.size, "item" => item })
-        steps[instance.name] = instance
-      end
-    end
-
-    def items_of(map)
-      root = if map[:of] == "context.list" then context.value.fetch("list", :none)
-             else steps.fetch(map[:of]).results ? steps.fetch(map[:of]).results.value : :none
-             end
-      map[:inside].reduce(root) do |value, part|
-        case value
-        when Hash then value.fetch(part.to_s, :none)
-        when Array then part.is_a?(Integer) ? value.fetch(part, :none) : :none
-        else :none
-        end
-      end
-    end
-
-    def map_path(map)
-      of, inside = map.definition.map.values_at(:of, :inside)
-      parts = (of == "context.list" ? %w[context list] : ["results", of]) + inside.map(&:to_s)
-      map.definition.map[:spelt_out] ? Jsonb.text(parts) : parts.join(".")
-    end
-
-    def description(value) = value.is_a?(Hash) ? "an object" : JSON.generate(value)
-
-    def fail_map(map, now, reason)
-      map.state = "error"
-      map.own_error = Json.new({ "message" => reason })
-      map.last_failure_at = now
-    end
-
-    # It ends with the last of its instances; until then others take the places of those that ended.
-    def run_map(map, now)
-      map.state = "in_progress"
-      map.begins_at ||= [now, run_at].compact.max + (map.definition.delay || 0)
-      runs = instances(map)
-      return admit(map, runs.reject(&:ended?), now) if runs.any? { |step| !step.ended? || step.blocks? }
-
-      end_map(map, runs.map(&:results), now)
-      0
-    end
-
-    def end_map(map, results, now)
-      bytes = results.compact.sum { |one| Jsonb.text(one.value).bytesize }
-      return fail_map(map, now, "TC023: the results of its #{results.size} instances have #{bytes} bytes, the limit is #{@bytes}") if @bytes && bytes > @bytes
-
-      map.state = "complete"
-      map.results = Json.new(results.map { |one| one&.value })
-    end
-
-    def admit(map, open, now)
-      waiting = open.reject(&:placed)
-      waiting = waiting.first([map.definition.map[:parallelism] - (open - waiting).size, 0].max) if map.definition.map[:parallelism]
-      waiting.each { |step| step.placed = true }
-      due = open.select { |step| step.placed && !step.begun? }
-      due.each do |step|
-        delayed = [now, run_at].compact.max + (step.again && map.definition.delay || 0)
-        step.not_before = [delayed, map.begins_at].max
-      end
-      open.each { |step| step.again = false }
-      due.size
-    end
-
-    # Its map has ended without them; what failed blocks nothing any more.
-    def cancel_instances(map)
-      instances(map).each do |step|
-        next if step.ended? && !step.blocks?
-
-        step.state = "cancelled"
-        step.claim = nil
-      end
-    end
+    # ---- waits ---------------------------------------------------------------
 
     def start_wait(step, base)
       taken = kept.index { |name, _| name == step.definition.signal[:name] }
@@ -578,7 +546,7 @@ module ModelTest
     end
 
     def holds_for?(condition)
-      found = if condition[:of] == "context" then context.value["order"]
+      found = if condition[:of] == "context" then context.value.fetch("order") { return condition[:op] == "missing" }
               else steps.fetch(condition[:of]).results || (return condition[:op] == "missing")
               end
       found = found.value if found.is_a?(Json)
@@ -621,6 +589,8 @@ module ModelTest
     def final_failure(step)
       return unless step.blocks? && template.fail_fast
 
+      @orphans = steps.values.select(&:as_task?)
+      @failed_fast = true
       steps.each_value do |other|
         next if other.ended?
 
@@ -639,12 +609,7 @@ module ModelTest
       end
     end
 
-    # Marks what has become ready; a task in which nothing can run any more is over.
-    def settle(now)
-      ready = begin_steps(now)
-      close unless can_run?
-      ready
-    end
+    def settle(now) = progress(now).tap { tell }
 
     def close
       states = nodes.map(&:state)
@@ -653,6 +618,7 @@ module ModelTest
                    else "complete"
                    end
       leave_open if state == "error"
+      @over = true
     end
 
     # A map waits for those that failed; what a template that fails fast did not come to, counts as called off.
@@ -679,6 +645,8 @@ module ModelTest
         step.wait = nil
       end
       self.state = to
+      family&.disown(steps.values)
+      family&.ended(self)
       true
     end
   end

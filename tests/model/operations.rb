@@ -2,6 +2,7 @@
 
 require_relative "comparison"
 require_relative "generator"
+require_relative "tally"
 require_relative "task_operations"
 require_relative "worker_operations"
 require_relative "world"
@@ -20,12 +21,16 @@ module ModelTest
     include WorkerOperations
 
     WEIGHTS = {
-      claim: 24, complete: 16, complete_batch: 6, complete_and_claim: 6, fail: 16, heartbeat: 3, release: 4,
-      checkpoint: 4, create: 8, create_many: 2, cancel: 1, pause: 4, resume: 3, retry_task: 4, reset: 3, resolve: 2,
+      claim: 24, complete: 20, complete_batch: 8, complete_and_claim: 8, fail: 10, heartbeat: 3, release: 4,
+      checkpoint: 8, create: 6, create_many: 2, cancel: 2, pause: 4, resume: 3, retry_task: 4, reset: 3, resolve: 2,
       skip: 2, transition_task: 2, transition_step: 4, clock: 9, signal: 5, pause_above: 2, resume_above: 4
     }.freeze
     CHOICES = WEIGHTS.flat_map { |name, weight| [name] * weight }.freeze
-    MANY = 15                   # tasks at work at the same time
+    # What is done besides, by the theme of the seed (see Scenario#theme?).
+    THEMES = [CHOICES, %i[claim complete complete checkpoint reset skip resolve],
+              %i[claim complete fail fail retry_task reset pause resume], CHOICES].freeze
+    ON_CLAIMS = %i[complete complete_batch complete_and_claim fail heartbeat release checkpoint].freeze
+    MANY = 10                   # tasks at work at the same time
     REMEMBERED = 400            # claims that may come up again
 
     Refusal = Struct.new(:sqlstate, :text) do
@@ -35,14 +40,26 @@ module ModelTest
     private
 
     def operate(session)
-      choice = pick(CHOICES)
+      choice = pick(chance(0.25) ? THEMES.fetch(@seed % 4) : CHOICES)
       choice = :create if @world.free(session).empty?
-      choice = :claim if choice == :create && active(session).size >= MANY
+      choice = :claim if choice == :create && active(session).count { |handle| @world.task(session, handle).parent.nil? } >= MANY
+      choice = :claim if idle?(session, choice) && chance(0.85)
       send(:"random_#{choice}", session)
     end
 
+    # Would it find nothing to do? Then it is mostly left out.
+    def idle?(session, choice)
+      case choice
+      when *ON_CLAIMS then live_claims(session).empty?
+      when :signal then free_and(session) { |task| task.steps.values.any?(&:wait) }.empty?
+      when :resume then free_and(session, &:paused).empty?
+      when :retry_task then free_and(session) { |task| task.state == "error" }.empty?
+      when :resume_above then @world.holds.empty?
+      end
+    end
+
     def random_clock(_session)
-      move_clock(Generator::TICK * pick([1, 1, 1, 2, 3, 20]))
+      move_clock(Generator::TICK * pick([1, 1, 1, 1, 1, 2, 2, 3, 20]))
       false
     end
 
@@ -54,7 +71,7 @@ module ModelTest
     # @param touched [Array<Handle>] the tasks to compare afterwards
     def operation(session, text, sql, parameters, touched)
       @operations += 1
-      moment = now
+      moment = @family.now = now
       held = @flow.holders unless session.open?
       answer = ask(session, sql, parameters)
       note(session, text, brief(answer))
@@ -62,7 +79,9 @@ module ModelTest
       agree(text, expected, answer)
       @flow.count_freed(text[/\A\w+/], held) if held
       refused = expected.is_a?(Refused)
-      check(touched.uniq, session) unless refused && session.open?
+      touched = (touched + @family.take_touched).uniq
+      touched.select! { chance(0.3) } if @draining
+      check(touched, session) unless refused && session.open?
       refused
     end
 
@@ -110,9 +129,26 @@ module ModelTest
     # ---- choosing ------------------------------------------------------------
 
     # Templates whose tasks it may change.
-    def reachable(session) = session.open? ? @templates.reject(&:limited?) : @templates
+    def reachable(session) = session.open? ? @templates.reject { |template| template.limited? || template.nested } : @templates
+
+    # Where the contract has most to say: batches that run, and tasks that run for others.
+    def telling?(session, handle)
+      task = @world.task(session, handle)
+      !task.final? && (task.parent || task.steps.values.any? { |step| step.child || step.definition.batches || (step.instance? && step.definition.map[:config]) })
+    end
+
+    def telling(session) = @world.free(session).select { |handle| telling?(session, handle) }
+
+    # One of the tasks, mostly one that has more to say; nil: there is none.
+    def some_of(session, handles)
+      best = handles & telling(session)
+      best.any? && chance(0.6) ? pick(best) : pick(handles)
+    end
 
     def some_handle(session)
+      handle = pick(telling(session)) if chance(0.35)
+      return handle if handle
+
       free = @world.free(session)
       busy = free.reject { |handle| @world.task(session, handle).final? }
       busy.empty? || chance(0.15) ? pick(free) : pick(busy)
@@ -130,7 +166,9 @@ module ModelTest
       handle = some_handle(session)
       handle = ghost || handle if chance(0.02)
       return limited_claim(session) || some_step(session, states) if chance(@focus * 0.2)
-      return some_instance(session) || some_step(session, states) if chance(0.35)
+
+      special = pick([some_instance(session), some_task_step(session)].compact) if chance(0.45)
+      return special if special
 
       steps = @world.task(session, handle)&.steps&.values || []
       wanted = states && chance(0.8) ? steps.select { |step| states.include?(step.state) } : steps
@@ -154,6 +192,14 @@ module ModelTest
       Held.new(handle: handle, name: step.name, id: handle.ids.fetch(step.name))
     end
 
+    # One that runs as a task, or failed with it; nil: there is none.
+    def some_task_step(session)
+      steps = candidates(session, {}).select { |one| !one.task.final? && (one.step.as_task? || (one.step.child && one.step.blocks?)) }
+      special = steps.select { |one| one.task.paused || one.step.blocks? }
+      one = pick(special.any? && chance(0.5) ? special : steps)
+      one && Held.new(handle: one.handle, name: one.step.name, id: one.id)
+    end
+
     def instances(session, handle)
       task = @world.task(session, handle)
       task.final? ? [] : task.steps.values.select(&:instance?)
@@ -162,19 +208,28 @@ module ModelTest
     def unknown_id(handle) = handle.task_id * 1_000_000 + handle.template.steps.size + (handle.template.steps.any?(&:map) ? 50 : 1) + @random.rand(3)
 
     def live?(session, held)
-      claim = held.name && @world.task(session, held.handle)&.steps&.fetch(held.name)&.claim
+      claim = held.name && @world.task(session, held.handle)&.steps&.[](held.name)&.claim
       !claim.nil? && claim.token == held.token
     end
+
+    def known_claims(session)
+      @claims.select { |held| @world.free?(session, held.handle) }
+    end
+
+    def live_claims(session) = known_claims(session).select { |held| live?(session, held) }
 
     # Mostly a live claim, preferably of a task that was paused meanwhile; else one of old, or one with
     # another's token.
     def some_claim(session)
       @claims = @claims.last(REMEMBERED)
-      known = @claims.select { |held| @world.free?(session, held.handle) }
-      live = known.select { |held| live?(session, held) }
+      known = known_claims(session)
+      live = live_claims(session)
       paused = live.select { |held| @world.task(session, held.handle).paused }
       return pick(paused) if paused.any? && chance(0.4)
-      return pick(live) if live.any? && chance(0.75)
+
+      best = live.select { |held| telling?(session, held.handle) }
+      return pick(best) if best.any? && chance(0.4)
+      return pick(live) if live.any? && chance(0.85)
       return Held.new(**some_step(session).to_h, token: 1 + @random.rand(1000)) if known.empty? || chance(0.1)
 
       held = pick(known)
@@ -183,10 +238,11 @@ module ModelTest
 
     def some_claims(session) = Array.new(1 + @random.rand(5)) { some_claim(session) }.uniq(&:id)
 
-    # Of a decision, mostly one that can be followed.
+    # Of steps that decide or name batches, mostly one that can be followed.
     def some_result(held = nil)
       definition = held&.name && held.handle.template.steps.find { |step| step.name == held.name }
       maps = held&.name ? held.handle.template.steps.filter_map(&:map).select { |map| map[:of] == held.name } : []
+      return some_outcome(held) if definition&.batches && chance(0.95)
       return Json.new(@generator.wrapped(pick(Generator::LISTS), maps)) if maps.any? && !definition&.decision && chance(0.8)
       return Json.new(Generator::LONG) if @bytes && definition.nil? && chance(0.7)
       return Json.new(pick(Generator::RESULTS)) unless definition&.decision && chance(0.9)
@@ -195,6 +251,12 @@ module ModelTest
       below = held.handle.template.steps.select { |step| step.parents.include?(held.name) }
       below += held.handle.template.steps.select { |step| (step.parents & below.map(&:name)).any? } if chance(0.3)
       Json.new({ "branches" => below.map(&:name).uniq.select { chance(0.5) } })
+    end
+
+    # Of a batchable step.
+    def some_outcome(held, spoilt: chance(0.35))
+      width = spoilt ? 4 : @width || 4
+      Json.new(@generator.outcome(held.handle.template.batch_worker(held.name), spoilt: spoilt, width: width))
     end
 
     # ---- what the model is asked about ---------------------------------------
@@ -210,7 +272,7 @@ module ModelTest
       raise Refused, "TC003" if held.name.nil? || @world.task(session, held.handle).nil?
 
       task = @world.task_to_change(session, held.handle)
-      [task, task.steps.fetch(held.name)]
+      [task, task.steps[held.name] || raise(Refused, "TC003")]
     end
   end
 end

@@ -8,7 +8,7 @@
 #     --seconds N     new seeds for so long (20), and
 #     --seeds N       no more than so many, beginning with --from S
 #     --seed N        one seed instead: what failed, again
-#     --steps M       operations a seed (120)
+#     --steps M       operations a seed (160)
 #     --as-owner      all by the role of the connection; else each call is made by a role that has one access alone
 #
 # Needs a superuser, since the test moves tasker_core.clock_offset, and a database of its own: the
@@ -32,6 +32,7 @@ module ModelTest
       @roles = roles
       @passed = @failed = @operations = @seeds = 0
       @limits = Hash.new(0)
+      @tally = Tally.new
     end
 
     def matrices
@@ -55,11 +56,12 @@ module ModelTest
       end
       @operations += scenario&.operations || 0
       scenario&.limit_counts&.each { |what, count| @limits[what] += count }
+      @tally.add(scenario.tally) if scenario
     end
 
     def finish
       drop_roles if @roles
-      puts "# #{@operations} operations compared"
+      puts "# #{@operations} operations compared", *@tally.lines.map { |line| "#   #{line}" }
       puts "# under limits: #{@limits.sort.map { |what, count| "#{what} #{count}" }.join(", ")}"
       puts "1..#{@passed + @failed}", "#{@passed} passed, #{@failed} failed"
       @failed.zero? && @passed.positive?
@@ -117,7 +119,7 @@ module ModelTest
   end
 end
 
-options = { seconds: 20, seeds: Float::INFINITY, steps: 120 }
+options = { seconds: 20, seeds: Float::INFINITY, steps: 160 }
 OptionParser.new do |parser|
   parser.on("--seed N", Integer)
   parser.on("--steps M", Integer)

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "comparison"
+require_relative "family"
 require_relative "flow_control"
 require_relative "generator"
 require_relative "operations"
@@ -24,7 +25,15 @@ module ModelTest
     # A run longer than this could let seconds decide what is due.
     LONGEST = 100
 
-    attr_reader :log, :operations
+    # The so-and-so-many-eth task that ran for a step; it belongs to whoever its parent belongs to.
+    CHILD = <<~SQL
+      SELECT c.task_id FROM tasker.tasks c, tasker.tasks p
+      WHERE c.parent_step_id = $1::bigint AND p.task_id = $1::bigint / 1000000 AND c.parent_correlation_id = p.correlation_id
+        AND c.initiator IS NOT DISTINCT FROM p.initiator AND c.created_by = p.created_by AND c.created_as IS NOT DISTINCT FROM p.created_as
+      ORDER BY c.task_id OFFSET $2::int - 1 LIMIT 1
+    SQL
+
+    attr_reader :log, :operations, :tally
 
     def initialize(url, seed)
       @seed = seed
@@ -37,6 +46,7 @@ module ModelTest
       @order = 0
       @log = []
       @operations = 0
+      @tally = Tally.new
       @started = monotonic
       @base = Server.microseconds(plain.value("SELECT clock_timestamp()::text"))
     end
@@ -49,6 +59,7 @@ module ModelTest
       register_templates
       greet
       3.times { random_create_many(@sessions.first) } if @focus > 0.5 # a line before every limit
+      4.times { |i| random_create(@sessions[i]) }
       steps.times { step }
       drain
     ensure
@@ -85,7 +96,7 @@ module ModelTest
       @offset += seconds
       note("-", "clock #{seconds} s on", @offset)
       @sessions.each { |session| set_clock(session) }
-      @world.handles.each { |handle| compare(pick(@sessions), handle) if chance(0.3) }
+      @world.handles.each { |handle| compare(pick(@sessions), handle) if chance(0.15) }
     end
 
     def set_clock(session) = session.server.set("tasker_core.clock_offset", @offset)
@@ -94,21 +105,35 @@ module ModelTest
 
     def register_templates
       limit_maps
-      @focus = pick([0.1, 0.8])    # how much of it is about limits
+      @focus = [0.1, 0.1, 0.05, 0.8][@seed % 4] # how much of it is about limits
       @templates = %w[alpha beta].flat_map do |name|
         space = "model #{@seed} #{name}"
         [@generator.template(space, "one", "1.0.0"), @generator.template(space, "two", "0.9.0"),
          @generator.template(space, "two", "0.10.0")]
       end
+      @templates += %w[gamma delta].map { |name| @generator.template_with_batches("model #{@seed} #{name}", "batches", "1.0.0") }
+      @templates += @generator.nested_templates("model #{@seed} nested") unless @bytes
       @templates += limited_templates("model #{@seed} limited")
+      @wanted = @templates + @templates.select { |template| theme?(template) } * 6
       @numbers = @templates.to_h { |template| [template, register(template)] }
+      @sessions.each { |session| session.server.set("tasker_core.max_nesting", Family::DEEPEST) }
+      @family = Family.new(@world, @numbers, @tally, width: @width) { |*which| plain.value(CHILD, which) }
       @flow = FlowControl.new(@world, @templates, plain, @random)
     end
 
-    # In some seeds they may be no wider, or no larger, than some of them are.
+    # One seed in four is about batches, one about sub-workflows, and one about limits.
+    def theme?(template)
+      case @seed % 4
+      when 1 then template.name == "batches"
+      when 2 then template.nested && template.name != "leaf"
+      end
+    end
+
+    # In some seeds they may be no wider, or no larger, than some of them are. How large what passes from a task to
+    # another is, is not known.
     def limit_maps
       @width = pick([nil, nil, 3, 2])
-      @bytes = pick([nil, nil, 1024])
+      @bytes = pick([nil, nil, 1024]) unless @seed % 4 == 2
       @sessions.each do |session|
         session.server.set("tasker_core.max_map_width", @width) if @width
         session.server.set("tasker_core.max_payload_size", "#{@bytes}B") if @bytes
@@ -146,7 +171,7 @@ module ModelTest
 
       begin_transaction(session) if !session.open? && chance(0.12 * (1 - @focus))
       session.open? ? in_savepoint(session) { operate(session) } : operate(session)
-      bystander = pick(@world.handles) if chance(0.5)
+      bystander = pick(@world.handles) if chance(0.2)
       compare(pick(@sessions), bystander) if bystander
     end
 
@@ -190,6 +215,8 @@ module ModelTest
 
     # Whatever happened: with every pause over, all work done and enough time, every task ends.
     def drain
+      @tally.close
+      @draining = true
       @sessions.each { |session| end_transaction(session) if session.open? }
       @flow.verify
       session = @sessions.first
@@ -219,6 +246,8 @@ module ModelTest
     end
 
     def last_result(held)
+      return some_outcome(held, spoilt: false) if handle_step(held)&.batches
+
       decision = handle_step(held)&.decision
       Json.new(decision ? { "branches" => [] } : "drained")
     end

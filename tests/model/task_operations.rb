@@ -17,7 +17,7 @@ module ModelTest
     # ---- creating ------------------------------------------------------------
 
     def some_request(session)
-      template = pick(chance(@focus) ? reachable(session).last(3) : reachable(session))
+      template = pick(chance(@focus) ? reachable(session).last(3) : @wanted.select { |other| reachable(session).include?(other) })
       named = chance(0.5)
       template = newest(template) unless named
       run_at, time = appointment(pick([-600, 600, 1200])) if chance(0.2)
@@ -26,7 +26,8 @@ module ModelTest
       key = some_key(session, template)
       arguments = {
         "name" => template.name, "namespace" => template.namespace, "version" => (template.version if named),
-        "context" => { "order" => @operations, "at" => at_text, **some_list(template) }.compact.merge(template.limited? ? @generator.customer : {}), "idempotency_key" => key, "run_at" => time, "priority" => priority
+        "context" => { "order" => @operations, "at" => at_text, **some_list(template) }.compact.merge(template.limited? ? @generator.customer : {}),
+        "idempotency_key" => key, "run_at" => time, "priority" => priority, "initiator" => pick([nil, "shop"])
       }
       Request.new(template: template, named: named, key: key, priority: priority, run_at: run_at, at: at,
                   arguments: arguments.compact)
@@ -85,8 +86,9 @@ module ModelTest
 
       template = request.template
       handle = Handle.new(@world.handles.size + 1, row ? row[:task_id] : 0, template, @numbers.fetch(template))
-      @world.add(session, handle, Task.new(template, moment, handle.numbers, priority: request.priority,
-                                                             run_at: request.run_at, context: Json.new(request.arguments["context"]), at: request.at, width: @width, bytes: @bytes, holds: @world.holds))
+      task = Task.new(template, moment, handle.numbers, priority: request.priority, run_at: request.run_at,
+                      context: Json.new(request.arguments["context"]), at: request.at, width: @width, bytes: @bytes, holds: @world.holds)
+      template.nested ? @family.adopt(task, handle) : @world.add(session, handle, task)
       @world.add_key(session, request.identity, handle) if request.key
       touched << handle
       { created: true, step_count: template.steps.size, state: @world.task(session, handle).state }
@@ -109,14 +111,18 @@ module ModelTest
 
     def free_and(session) = @world.free(session).select { |handle| yield @world.task(session, handle) }
 
-    def random_cancel(session) = on_task(session, "cancel_task", (limited_claim(session)&.handle if chance(0.5))) { |task| task.cancel }
-
-    def random_pause(session)
-      held = free_and(session) { |task| task.steps.values.any?(&:claim) }
-      on_task(session, "pause_task", (pick(held) if chance(0.7))) { |task| task.pause(true) }
+    def random_cancel(session)
+      handle = limited_claim(session)&.handle if chance(0.3)
+      handle ||= pick(free_and(session) { |task| task.parent && !task.final? }) if chance(0.4)
+      on_task(session, "cancel_task", handle) { |task| task.cancel }
     end
 
-    def random_resume(session) = resume(session, pick(free_and(session, &:paused)))
+    def random_pause(session)
+      held = free_and(session) { |task| task.steps.values.any? { |step| step.claim || step.as_task? } }
+      on_task(session, "pause_task", (some_of(session, held) if chance(0.7))) { |task| task.pause(true) }
+    end
+
+    def random_resume(session) = resume(session, some_of(session, free_and(session, &:paused)))
     def resume(session, handle) = on_task(session, "resume_task", handle) { |task| task.pause(false) }
 
     # Counts at once for all, so not in a transaction that may be rolled back.
@@ -150,14 +156,14 @@ module ModelTest
     end
 
     def random_retry_task(session)
-      failed = pick(free_and(session) { |task| task.state == "error" }) if chance(0.8)
+      failed = some_of(session, free_and(session) { |task| task.state == "error" }) if chance(0.8)
       on_task(session, "retry_task", failed) { |task, moment| task.retry(moment) }
     end
 
     def random_transition_task(session)
       handle = some_handle(session)
       to = pick(TASK_STATES)
-      expected = pick([nil, nil, *TASK_STATES])
+      expected = pick(TASK_STATES + [@world.task(session, handle).state] * 4) if chance(0.4)
       operation(session, "transition_task(#{handle}, #{to}, #{expected || "any"})", sql("transition_task", 3),
                 [handle.task_id, to, expected], [handle]) do |moment|
         [{ transition_task: task_of(session, handle).transition(to, expected, moment) }]
@@ -169,13 +175,22 @@ module ModelTest
     def random_transition_step(session)
       held = some_step(session)
       to = pick(STEP_STATES)
-      expected = pick([nil, nil, nil, *STEP_STATES])
+      now_in = held.name && @world.task(session, held.handle)&.steps&.[](held.name)&.state
+      expected = pick(STEP_STATES + [now_in].compact * 6) if chance(0.4)
       results = some_result(held) if to == "resolved_manually" && chance(0.5)
       operation(session, "transition_step(#{held}, #{to}, #{expected || "any"})",
                 sql("transition_step", 3, "results"), [held.id, to, expected, results], [held.handle]) do |moment|
         task, step = step_of(session, held)
-        [{ transition_step: !task.move_step(step, to, moment, expected: expected, results: results).nil? }]
+        [{ transition_step: !by_hand(task, step, to, moment, expected: expected, results: results).nil? }]
       end
+    end
+
+    def by_hand(task, step, to, moment, **options)
+      from = step.state
+      task.move_step(step, to, moment, **options).tap { |readied| @tally.move(step, from, to) unless readied.nil? }
+    rescue Refused => e
+      @tally.refusal(step, e)
+      raise
     end
 
     def random_reset(session)
@@ -213,7 +228,7 @@ module ModelTest
       parameters = [held.id, results, "by the test"].compact
       operation(session, "#{verb}(#{held})", sql(verb, parameters.size), parameters, [held.handle]) do |moment|
         task, step = step_of(session, held)
-        readied = task.move_step(step, to, moment, results: results)
+        readied = by_hand(task, step, to, moment, results: results)
         [{ task_id: held.handle.task_id, task_state: task.state, steps_ready: readied || 0 }]
       end
     end

@@ -37,9 +37,11 @@ module ModelTest
     def document_steps
       by_id do |step|
         { name: step.name, state: step.state, attempts: step.attempts, depends_on: step.definition.parents.sort,
-          results: step.results&.value, **progress(step) }
+          results: step.results&.value, child_task_id: step.child&.task_id, **progress(step) }
       end.map { |row| row.except(:task_id).transform_keys(&:to_s) }
     end
+
+    def document_task = { "state" => @task.state, "parent_step_id" => @task.parent && @task.parent.first.ids.fetch(@task.parent.last) }
 
     def execution_context
       counts = counts_by_state
@@ -83,7 +85,7 @@ module ModelTest
         total_parents: step.definition.parents.size, completed_parents: @task.counted(step),
         attempts: step.attempts, max_attempts: step.definition.max_attempts,
         backoff_request_seconds: (step.asked if step.state == "waiting_for_retry"),
-        **(step.maps? ? {} : { last_attempted_at: step.last_attempted_at })
+        **(step.maps? ? {} : { last_attempted_at: step.as_task? ? step.began_at : step.last_attempted_at })
       }
     end
 
@@ -120,7 +122,7 @@ module ModelTest
     def execution_status(counts)
       if (@task.paused && !@task.final?) || (@task.held_above? && %w[pending in_progress].include?(@task.state)) then "paused"
       elsif ready_steps.positive? then "has_ready_steps"
-      elsif counts["in_progress"] > steps.count(&:maps?) then "processing"
+      elsif counts["in_progress"] > steps.count { |step| step.maps? || (step.as_task? && step.not_before > @now) } then "processing"
       elsif counts["waiting_for_retry"].positive? then "waiting_for_retry"
       elsif @task.state == "error" then "blocked_by_failures"
       elsif %w[complete resolved_manually].include?(@task.state) then "all_complete"

@@ -35,10 +35,20 @@ module ModelTest
       clear ? filter : some_task_filter(session)
     end
 
-    # A claim that names no namespace looks at the limits of all.
     def some_task_filter(session)
-      handle = pick(@world.free(session))
+      handle = (pick(telling(session)) if chance(0.3)) || pick(@world.free(session))
+      handle ? task_filter(session, handle) : { task_names: ["nowhere/nothing"] }
+    end
+
+    # A claim that names no namespace looks at the limits of all.
+    def task_filter(session, handle)
       session.open? ? { task_id: handle, namespaces: [handle.template.namespace] } : { task_id: handle }
+    end
+
+    # Tasks of which something can be claimed.
+    def with_work(session)
+      moment = now
+      free_and(session) { |task| task.steps.values.any? { |step| task.claimable?(step, moment) } }
     end
 
     def some(list) = list.sample(1 + @random.rand(2), random: @random)
@@ -67,7 +77,9 @@ module ModelTest
     # ---- claiming ------------------------------------------------------------
 
     def random_claim(session)
-      claim(session, some_filter(session), @random.rand(6), pick(Generator::LEASES))
+      handle = some_of(session, with_work(session)) if chance(0.5)
+      filter = handle ? task_filter(session, handle) : some_filter(session)
+      claim(session, filter, pick([0, 1, 1, 2, 2, 3, 5]), pick(Generator::LEASES))
       false
     end
 
@@ -154,7 +166,7 @@ module ModelTest
     # Where a failure calls off the rest of the task, which of several expired leases is seen first is
     # not said: those whose steps are in error now, and the one that called off the rest after them.
     def first_seen(session, exhausted)
-      return exhausted if exhausted.none? { |candidate| candidate.handle.template.fail_fast }
+      return exhausted if exhausted.none? { |candidate| candidate.handle.template.fail_fast || candidate.handle.template.nested }
 
       seen, missed = exhausted.partition do |candidate|
         session.server.value(STEP_STATE, [candidate.handle.task_id, candidate.id]) == "error"
@@ -190,11 +202,12 @@ module ModelTest
       task = @world.task_to_change(session, candidate.handle)
       step = task.steps.fetch(candidate.step.name)
       task.claim(step, token, lease, moment)
+      @tally.claim(step)
       {
         workflow_step_id: candidate.id, task_id: candidate.handle.task_id, attempt: step.attempts + 1,
         max_attempts: step.definition.max_attempts, namespace: task.template.namespace,
         task_name: task.template.name, task_version: task.template.version, step_name: step.name,
-        task_context: task.context, dependency_results: dependency_results(task, step), inputs: (Json.new(step.inputs) if step.instance?),
+        task_context: task.context, dependency_results: dependency_results(task, step), inputs: inputs(step),
         checkpoint: step.checkpoint, priority: task.step_priority(step), queue: step.definition.queue,
         timeout_seconds: step.definition.timeout, lease_expires_at: step.claim.lease_until
       }
@@ -206,6 +219,12 @@ module ModelTest
         value = parent.results&.value
         [parent.name, parent.name == map[:of] ? without_items(value, map[:inside]) : value]
       end)
+    end
+
+    def inputs(step)
+      return Json.new(step.inputs) if step.instance?
+
+      Json.new({ "batch_config" => step.definition.batches }) if step.definition.batches
     end
 
     # Null stands for the array that a map runs over.
@@ -224,6 +243,7 @@ module ModelTest
                 [held.id, held.token, results], [held.handle]) do |moment|
         task, step = step_of(session, held)
         outcome = task.complete(step, held.token, results, moment)
+        @tally.result(step, results, outcome)
         raise Refused, "TC011" if outcome == :lease_lost
         raise Refused, "TC022" if outcome == :invalid_result
 
@@ -259,10 +279,24 @@ module ModelTest
       rescue Refused
         nil
       end
-      found.group_by { |_, task, _| task }.each do |task, steps|
-        completed = task.complete_all(steps.map { |i, _, step| [step, items[i].first.token, items[i].last] }, moment)
-        steps.zip(completed) { |(i, _, _), outcome| outcomes[i] = outcome }
+      found.each do |i, task, step|
+        outcomes[i] = task.end_with_results(step, items[i].first.token, items[i].last)
+        @tally.result(step, items[i].last, outcomes[i])
       end
+      follow(found.select { |i, _, _| outcomes[i] == :completed }, outcomes, moment)
+    end
+
+    # The steps of a batch end at the same moment: what starts then sees the results of all. The first that
+    # completed in a task stands for all of them; and tasks tell each other of it at the end.
+    def follow(completed, outcomes, moment)
+      tasks = completed.group_by { |_, task, _| task }
+      tasks.each do |task, steps|
+        steps.each { |i, _, _| outcomes[i] = 0 }
+        outcomes[steps.first.first] = task.progress(moment)
+      end
+      nested = tasks.keys.select(&:family).sort_by { |task| task.handle.task_id }
+      nested.each(&:tell_end)
+      nested.each(&:tell_rest)
       outcomes
     end
 
@@ -310,7 +344,7 @@ module ModelTest
     def random_fail(session)
       held = some_claim(session)
       error = Json.new({ "message" => "failure #{@operations}" })
-      retryable = chance(0.8)
+      retryable = chance(@world.task(session, held.handle)&.parent ? 0.2 : 0.8)
       retry_after = pick(Generator::DELAYS) if chance(0.4)
       operation(session, "fail_step(#{held}, #{retryable ? "retryable" : "permanent"}, after #{retry_after.inspect})",
                 sql("fail_step", 5), [held.id, held.token, error, retryable, retry_after], [held.handle]) do |moment|
@@ -354,14 +388,21 @@ module ModelTest
     end
 
     def random_checkpoint(session)
-      held = some_claim(session)
+      held = (some_instance_claim(session) if chance(0.5)) || some_claim(session)
       value = Json.new({ "line" => @operations })
       yields = chance(0.4)
       operation(session, "checkpoint_step(#{held}#{", yield" if yields})", sql("checkpoint_step", 4),
                 [held.id, held.token, value, yields], [held.handle]) do |moment|
         task, step = step_of(session, held)
-        [{ checkpoint_step: task.checkpoint(step, held.token, value, yields, moment) }]
+        stored = task.checkpoint(step, held.token, value, yields, moment)
+        @tally.checkpoint(step, yields)
+        [{ checkpoint_step: stored }]
       end
+    end
+
+    # Of a map or a batch worker; nil where there is none.
+    def some_instance_claim(session)
+      pick(live_claims(session).select { |held| @world.task(session, held.handle).steps.fetch(held.name).instance? })
     end
   end
 end

@@ -25,7 +25,7 @@ module ModelTest
       size = template.steps.size
       room = [100_000, (999_999 - size) / [maps.size, 1].max].min
       maps.each_with_index.flat_map do |map, i|
-        (0...WIDEST).map { |index| ["#{map.name}[#{index}]", size + 1 + i * room + index] }
+        (0...WIDEST).map { |index| [Step.instance_name(map, index), size + 1 + i * room + index] }
       end.to_h
     end
 
@@ -87,6 +87,11 @@ module ModelTest
       (session.changed || @tasks)[handle] = task
     end
 
+    def add_committed(handle, task)
+      @handles << handle
+      @tasks[handle] = task
+    end
+
     def key(session, key) = session.keys&.fetch(key, nil) || @keys[key]
     def add_key(session, key, handle) = (session.keys || @keys)[key] = handle
 
@@ -98,9 +103,12 @@ module ModelTest
     def visible(session) = handles.select { |handle| task(session, handle) }
     def free(session) = visible(session).select { |handle| free?(session, handle) }
 
-    # Steps wait for whoever holds their key, so what has limits is changed by transactions of one operation alone.
+    # Steps wait for whoever holds their key, and what tasks and those that run for their steps do to each other
+    # spreads; so either is changed by transactions of one operation alone.
     def free?(session, handle)
-      handle.template.limited? ? !session.open? : handle.owner.nil? || handle.owner == session
+      return !session.open? if handle.template.limited? || handle.template.nested
+
+      handle.owner.nil? || handle.owner == session
     end
 
     # @return [Array<Handle>] what the transaction had touched
