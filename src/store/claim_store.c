@@ -12,7 +12,9 @@
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -475,24 +477,38 @@ push_results(JsonbParseState **state, const struct varlena *results)
 	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
-/* null for a parent that failed and lets its children run. */
+/*
+ * null for a parent that failed and lets its children run.  The object is handed back;
+ * what it is made of goes at once, since results may be large and a batch long.
+ */
 static struct varlena *
 results_of_parents(const TcParentResult *parents, int n)
 {
-	MemoryContext old = MemoryContextSwitchTo(tc_session_caller_context());
+	MemoryContext making = AllocSetContextCreate(CurrentMemoryContext, "tasker_core results", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(making);
+	struct varlena **results = palloc(sizeof(struct varlena *) * Max(n, 1));
 	JsonbParseState *state = NULL;
-	struct varlena *object;
+	Datum		object;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		results[i] = tc_history_results(parents[i].parent, parents[i].slot);
 		push_key(&state, parents[i].parent_name);
-		push_results(&state, tc_history_results(parents[i].parent, parents[i].slot));
+		push_results(&state, results[i]);
 	}
-	object = (struct varlena *) JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	object = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	MemoryContextSwitchTo(tc_session_caller_context());
+	object = datumCopy(object, false, -1);
+	for (int i = 0; i < n; i++)
+	{
+		if (results[i] != NULL)
+			pfree(results[i]);
+	}
 	MemoryContextSwitchTo(old);
-	return object;
+	MemoryContextDelete(making);
+	return (struct varlena *) DatumGetPointer(object);
 }
 
 void
