@@ -57,6 +57,8 @@ module Bench
       times = Bench.in_turn(ROUNDS, ours: -> { prepared(work, 200, own) { |s| work.work_in_batches(session: s) } },
                                     floor: -> { floor.prepared(200, own) { |s| floor.work_in_batches(s, steps: work.steps) } })
       [against_floor("claim 50, complete 50", times, 2000, 0.6)]
+    ensure
+      own&.each(&:close)
     end
 
     # Blocks that claim(1) touches, whatever waits and whatever is finished.
@@ -120,6 +122,8 @@ module Bench
                                independent: -> { prepared(one, 1000, own) { |s| one.work(session: s) } })
       [at_most("1,000 parents of a join by 8 sessions, times 1,000 independent steps",
                Bench.median(times[:join]) / Bench.median(times[:independent]), 3)]
+    ensure
+      own&.each(&:close) # what they wrote is in the statistics then
     end
 
     private

@@ -102,7 +102,7 @@ module Bench
       end
 
       TIMES = File.read(File.expand_path("../times.sql", __dir__))
-      CALLS = 100
+      CALLS = 500
 
       def ask(server, sql) = server.value("SELECT bench_times($1, $2)", sql, CALLS).to_f / CALLS
     end
