@@ -71,7 +71,7 @@ check_keys(const struct varlena *json)
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	value;
-	char	   *key = NULL;
+	const char *key = "";
 
 	if (!JB_ROOT_IS_OBJECT((Jsonb *) json))
 		refuse("They are no JSON object.", "Pass an object such as {\"state\": \"error\"}.");
