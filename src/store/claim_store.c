@@ -23,10 +23,7 @@
 #include "store/claim_marks.h"
 #include "store/claim_store.h"
 #include "store/history_table.h"
-#include "store/plans.h"
 #include "store/queue_table.h"
-#include "store/shards.h"
-#include "store/slot_store.h"
 #include "store/tasks_table.h"
 
 /* ---- candidates ---------------------------------------------------------- */
@@ -425,30 +422,12 @@ tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 	return found;
 }
 
-static TcPlan plan_read_result = {
-	.sql =
-	"SELECT a.results FROM tasker.step_attempts a"
-	" WHERE a.task_id = $1 AND a.step_no = $2 AND a.shard_key = $3 AND a.outcome = 'completed'"
-	"  AND a.slot = " TC_SLOT_OF("$1", "$3")
-	" UNION ALL"
-	" SELECT m.results FROM tasker.step_moves m"
-	" WHERE m.task_id = $1 AND m.step_no = $2 AND m.shard_key = $3 AND m.slot = " TC_SLOT_OF("$1", "$3")
-	"  AND m.to_state IN ('resolved_manually', 'complete')",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT8OID, INT4OID, INT4OID},
-};
-
 struct varlena *
 tc_claim_read_result(TcStepKey key)
 {
-	Datum		values[3] = {
-		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
-		Int32GetDatum(tc_shard_key(key.task_id))
-	};
+	TcTaskRow  *task;
 
-	return tc_plan_run(&plan_read_result, values, NULL) == 0 ? NULL : tc_row_varlena(0, 1);
+	return tc_task_read_latest(&key.task_id, 1, &task) == 0 ? NULL : tc_history_results(key, task->slot);
 }
 
 static void

@@ -357,7 +357,6 @@ name(const ctype *values, int n) \
 
 DEFINE_FIXED_ARRAY(tc_array_int64, int64, Int64GetDatum, INT8OID, 8, TYPALIGN_DOUBLE)
 DEFINE_FIXED_ARRAY(tc_array_int32, int32, Int32GetDatum, INT4OID, 4, TYPALIGN_INT)
-DEFINE_FIXED_ARRAY(tc_array_int16, int16, Int16GetDatum, INT2OID, 2, TYPALIGN_SHORT)
 DEFINE_FIXED_ARRAY(tc_array_bool, bool, BoolGetDatum, BOOLOID, 1, TYPALIGN_CHAR)
 DEFINE_FIXED_ARRAY(tc_array_float8, double, Float8GetDatum, FLOAT8OID, 8, TYPALIGN_DOUBLE)
 DEFINE_FIXED_ARRAY(tc_array_char, char, CharGetDatum, CHAROID, 1, TYPALIGN_CHAR)

@@ -72,7 +72,6 @@ extern Datum tc_row_copy(uint64 row, int column, bool *isnull);
 
 /* Arrays as parameters. */
 extern Datum tc_array_int64(const int64 *values, int n);
-extern Datum tc_array_int16(const int16 *values, int n);
 extern Datum tc_array_int32(const int32 *values, int n);
 extern Datum tc_array_bool(const bool *values, int n);
 extern Datum tc_array_float8(const double *values, int n);

@@ -72,13 +72,6 @@ bind_keys(Datum *values, const KeyColumns *columns, int start, int end)
 	values[2] = tc_array_int32(columns->step_nos + start, end - start);
 }
 
-/*
- * Where there are many columns of fixed length, unnest() would take longer than
- * all the rest: it stores each column, row by row, before it puts rows together.
- */
-#define POSITIONS(array) "(SELECT generate_series(1, cardinality(" array ")) AS n) p"
-#define AT(array) "(" array ")[p.n]"
-
 /* Runs a statement that takes keys and nothing else; each names a row that the caller holds. */
 static void
 run_for_keys(TcPlan *plan, const TcStepKey *keys, int n)
