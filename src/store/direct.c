@@ -4,11 +4,13 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_collation.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
@@ -16,6 +18,7 @@
 #include "rewrite/rewriteHandler.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -40,18 +43,28 @@ typedef struct Target
 
 /* ---- the table ----------------------------------------------------------- */
 
+/* In what the open table knows of itself: the catalog would be asked for each. */
+static AttrNumber
+find_column(Relation relation, const char *name)
+{
+	TupleDesc	descriptor = RelationGetDescr(relation);
+
+	for (int a = 0; a < descriptor->natts; a++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(descriptor, a);
+
+		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
+			return attribute->attnum;
+	}
+	elog(ERROR, "tasker.%s has no column \"%s\"", RelationGetRelationName(relation), name);
+}
+
 static void
 find_columns(TcTable *table, Relation relation)
 {
 	table->relid = InvalidOid;
 	for (table->ncolumns = 0; table->columns[table->ncolumns] != NULL; table->ncolumns++)
-	{
-		AttrNumber	attnum = get_attnum(RelationGetRelid(relation), table->columns[table->ncolumns]);
-
-		if (attnum == InvalidAttrNumber)
-			elog(ERROR, "tasker.%s has no column \"%s\"", table->name, table->columns[table->ncolumns]);
-		table->attnums[table->ncolumns] = attnum;
-	}
+		table->attnums[table->ncolumns] = find_column(relation, table->columns[table->ncolumns]);
 	table->relid = RelationGetRelid(relation);
 }
 
@@ -375,6 +388,14 @@ take_snapshot(TcScan *scan, TcPlanKind kind)
 		return;
 	CommandCounterIncrement();
 	PushActiveSnapshot(kind == TC_LATEST ? GetLatestSnapshot() : GetTransactionSnapshot());
+}
+
+/* Columns of ours have the default collation, whichever that is: order goes by it. */
+void
+tc_scan_key_text(ScanKey key, int column, const char *value)
+{
+	ScanKeyEntryInitialize(key, 0, column, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ,
+						   CStringGetTextDatum(value));
 }
 
 void

@@ -64,9 +64,11 @@ typedef struct TcScan
 } TcScan;
 
 /*
- * Keys name columns of the index, by position from 1: ScanKeyInit().  The kind is
- * that of a statement: what it may see.  To lock rows, it has to be no TC_READ.
+ * Keys name columns of the index, by position from 1: ScanKeyInit(), for text
+ * tc_scan_key_text().  The kind is that of a statement: what it may see.  To lock
+ * rows, it has to be no TC_READ.
  */
+extern void tc_scan_key_text(ScanKey key, int column, const char *value);
 extern void tc_scan_begin(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
 						  const ScanKeyData *keys, int nkeys);
 extern void tc_scan_again(TcScan *scan, const ScanKeyData *keys, int nkeys);

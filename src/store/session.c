@@ -10,17 +10,23 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -28,6 +34,7 @@
 #include "guc.h"
 #include "store/plans.h"
 #include "store/session.h"
+#include "store/settings_store.h"
 #include "store/store_init.h"
 
 #define SAFE_SEARCH_PATH "pg_catalog, pg_temp"
@@ -67,18 +74,6 @@ static int32 shard_count = 1;
 
 /* This transaction added what caches hold: a rollback makes them stale. */
 static bool added_in_transaction = false;
-
-static TcPlan plan_extension_version = {
-	.sql = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'tasker_core'",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-};
-
-static TcPlan plan_shard_count = {
-	.sql = "SELECT value::int FROM tasker.settings WHERE name = 'shard_count'",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-};
 
 /* In memory that outlives what an error frees before its bracket is closed. */
 static void
@@ -192,15 +187,35 @@ look_up_owner(void)
 	ReleaseSysCache(tuple);
 }
 
+static const char *
+installed_version(void)
+{
+	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	const char *version = "none";
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("tasker_core"));
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(extensions), &isnull);
+
+		version = TextDatumGetCString(value);
+	}
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	return version;
+}
+
 static void
 check_version(void)
 {
-	const char *installed;
+	const char *installed = installed_version();
 
-	if (tc_plan_run(&plan_extension_version, NULL, NULL) != 1)
-		installed = "none";
-	else
-		installed = tc_row_text(0, 1);
 	if (strcmp(installed, TC_VERSION) != 0)
 		ereport(ERROR,
 				(errcode(TC_ERRCODE_VERSION_MISMATCH),
@@ -217,7 +232,7 @@ refresh_knowledge(void)
 	uint64		seen = generation;
 
 	check_version();
-	shard_count = tc_plan_run(&plan_shard_count, NULL, NULL) == 1 ? tc_row_int32(0, 1) : 1;
+	shard_count = tc_setting_read("shard_count", 1);
 	known_generation = seen;
 }
 

@@ -7,23 +7,32 @@
 #include "utils/builtins.h"
 
 #include "compat.h"
-#include "store/plans.h"
+#include "store/direct.h"
 #include "store/settings_store.h"
 
-static TcPlan plan_read = {
-	.sql = "SELECT s.value::int FROM tasker.settings s WHERE s.name = $1",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 1,
-	.argtypes = {TEXTOID},
+enum
+{
+	SETTING_name, SETTING_value
+};
+
+static TcTable settings_table = {
+	.name = "settings",
+	.columns = {"name", "value"},
 };
 
 int32
 tc_setting_read(const char *name, int32 absent)
 {
-	Datum		values[1] = {CStringGetTextDatum(name)};
+	int32		value = absent;
+	ScanKeyData key;
+	TcScan		scan;
 
-	return tc_plan_run(&plan_read, values, NULL) == 0 ? absent : tc_row_int32(0, 1);
+	tc_scan_key_text(&key, 1, name);
+	tc_scan_begin(&scan, &settings_table, "settings_pkey", TC_WRITE, &key, 1);
+	if (tc_scan_next(&scan))
+		value = pg_strtoint32(tc_scan_text(&scan, SETTING_value));
+	tc_scan_end(&scan);
+	return value;
 }
 
 static TcPlan plan_write = {
