@@ -418,6 +418,16 @@ tc_scan_again(TcScan *scan, const ScanKeyData *keys, int nkeys)
 	index_rescan(scan->descriptor, unconstify(ScanKeyData *, keys), nkeys, NULL, 0);
 }
 
+void
+tc_scan_seek(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
+			 const ScanKeyData *keys, int nkeys)
+{
+	if (scan->descriptor == NULL)
+		tc_scan_begin(scan, table, index, kind, keys, nkeys);
+	else
+		tc_scan_again(scan, keys, nkeys);
+}
+
 bool
 tc_scan_next(TcScan *scan)
 {
@@ -427,6 +437,8 @@ tc_scan_next(TcScan *scan)
 void
 tc_scan_end(TcScan *scan)
 {
+	if (scan->descriptor == NULL)
+		return;
 	index_endscan(scan->descriptor);
 	ExecDropSingleTupleTableSlot(scan->slot);
 	index_close(scan->index, NoLock);
@@ -543,7 +555,7 @@ tc_scan_timestamptz(TcScan *scan, int column)
 }
 
 char *
-tc_scan_text(TcScan *scan, int column)
+tc_scan_text_in(TcScan *scan, int column, MemoryContext context)
 {
 	bool		isnull;
 	Datum		found = value_or_null(scan, column, &isnull);
@@ -552,10 +564,16 @@ tc_scan_text(TcScan *scan, int column)
 
 	if (isnull)
 		return NULL;
-	old = MemoryContextSwitchTo(tc_session_caller_context());
+	old = MemoryContextSwitchTo(context);
 	copy = TextDatumGetCString(found);
 	MemoryContextSwitchTo(old);
 	return copy;
+}
+
+char *
+tc_scan_text(TcScan *scan, int column)
+{
+	return tc_scan_text_in(scan, column, tc_session_caller_context());
 }
 
 struct varlena *

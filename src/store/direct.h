@@ -72,8 +72,12 @@ extern void tc_scan_key_text(ScanKey key, int column, const char *value);
 extern void tc_scan_begin(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
 						  const ScanKeyData *keys, int nkeys);
 extern void tc_scan_again(TcScan *scan, const ScanKeyData *keys, int nkeys);
+
+/* Begins a scan that is all zeros, and moves one that has begun: for keys that come one after the other. */
+extern void tc_scan_seek(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
+						 const ScanKeyData *keys, int nkeys);
 extern bool tc_scan_next(TcScan *scan);
-extern void tc_scan_end(TcScan *scan);
+extern void tc_scan_end(TcScan *scan);	/* one that has never begun, too */
 
 /*
  * Locks the row at hand as SELECT FOR UPDATE does (LockTupleExclusive) or FOR NO KEY
@@ -94,6 +98,7 @@ extern TimestampTz tc_scan_timestamptz(TcScan *scan, int column);	/* TC_NO_TIME 
 
 /* Copies in the session's caller context, NULL as NULL. */
 extern char *tc_scan_text(TcScan *scan, int column);
+extern char *tc_scan_text_in(TcScan *scan, int column, MemoryContext context);	/* in that one instead */
 extern struct varlena *tc_scan_varlena(TcScan *scan, int column);
 extern void *tc_scan_fixed(TcScan *scan, int column, size_t size);
 

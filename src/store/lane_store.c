@@ -9,17 +9,29 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
 #include "domain/priority.h"
 #include "domain/template.h"
+#include "errors.h"
 #include "store/access_store.h"
+#include "store/direct.h"
 #include "store/lane_store.h"
 #include "store/pause_store.h"
-#include "store/plans.h"
 #include "store/session.h"
+#include "store/templates_table.h"
+
+#define LANE_COLUMNS(X) X(lane_id) X(named_task_id) X(queue) X(task_priority) X(priority)
+
+enum
+{
+#define X(name) LANE_##name,
+	LANE_COLUMNS(X)
+#undef X
+};
 
 /* So many lanes of a template and queue have a priority each; further ones have a band. */
 #define EXACT_LANES 128
@@ -37,43 +49,152 @@ typedef struct LaneCache
 
 static LaneCache *cache = NULL;
 
-/* The snapshot of a transaction would hide what others added since, and so would the cache. */
-static TcPlan plan_load = {
-	.sql =
-	"SELECT l.lane_id, l.named_task_id, n.name, t.name, t.version, l.queue, l.task_priority, l.priority::int,"
-	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.signal_name IS NOT NULL),"
-	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.workflow IS NOT NULL),"
-	" EXISTS (SELECT FROM tasker.named_steps s WHERE s.named_task_id = l.named_task_id AND s.queue = l.queue"
-	"  AND s.flow_limits IS NOT NULL)"
-	" FROM tasker.lanes l"
-	" JOIN tasker.named_tasks t ON t.named_task_id = l.named_task_id"
-	" JOIN tasker.task_namespaces n ON n.namespace_id = t.namespace_id"
-	" ORDER BY l.priority DESC, l.lane_id",
-	.kind = TC_LATEST,
-	.expect = SPI_OK_SELECT,
+static TcTable lanes_table = {
+	.name = "lanes",
+#define X(name) [LANE_##name] = #name,
+	.columns = {LANE_COLUMNS(X)},
+#undef X
 };
 
-static char *
-copy_text(uint64 row, int column, MemoryContext context)
+/* ---- reading ------------------------------------------------------------- */
+
+/* The snapshot of a transaction would hide what others added since, and so would the cache. */
+static void
+read_lanes(LaneCache *fresh)
 {
-	return MemoryContextStrdup(context, tc_row_text(row, column));
+	int			size = 64;
+	TcScan		scan;
+
+	fresh->n = 0;
+	fresh->lanes = MemoryContextAllocZero(fresh->context, sizeof(TcLane) * size);
+	tc_scan_begin(&scan, &lanes_table, "lanes_pkey", TC_LATEST, NULL, 0);
+	while (tc_scan_next(&scan))
+	{
+		TcLane	   *lane;
+
+		CHECK_FOR_INTERRUPTS();
+		if (fresh->n == size)
+		{
+			size *= 2;
+			fresh->lanes = repalloc_huge(fresh->lanes, sizeof(TcLane) * size);
+		}
+		lane = &fresh->lanes[fresh->n++];
+		memset(lane, 0, sizeof(TcLane));
+		lane->lane_id = tc_scan_int32(&scan, LANE_lane_id);
+		lane->named_task_id = tc_scan_int32(&scan, LANE_named_task_id);
+		lane->queue = tc_scan_text_in(&scan, LANE_queue, fresh->context);
+		lane->task_priority = tc_scan_int32(&scan, LANE_task_priority);
+		lane->priority = tc_scan_int16(&scan, LANE_priority);
+	}
+	tc_scan_end(&scan);
+}
+
+/* Scans that stay open from one template to the next. */
+typedef struct TemplateScans
+{
+	TcScan		templates;
+	TcScan		namespaces;
+	TcScan		steps;
+} TemplateScans;
+
+static void
+read_names(TemplateScans *scans, TcLane *lane, MemoryContext context)
+{
+	tc_templates_seek(&scans->templates, lane->named_task_id);
+	if (!tc_scan_next(&scans->templates))
+		tc_raise_corrupt_state("tasker.lanes", lane->lane_id, "Its template does not exist.");
+	tc_namespaces_seek(&scans->namespaces, tc_scan_int32(&scans->templates, TC_TEMPLATE_COLUMN_namespace_id));
+	if (!tc_scan_next(&scans->namespaces))
+		tc_raise_corrupt_state("tasker.named_tasks", lane->named_task_id, "Its namespace does not exist.");
+	lane->namespace_name = tc_scan_text_in(&scans->namespaces, TC_NAMESPACE_COLUMN_name, context);
+	lane->task_name = tc_scan_text_in(&scans->templates, TC_TEMPLATE_COLUMN_name, context);
+	lane->task_version = tc_scan_text_in(&scans->templates, TC_TEMPLATE_COLUMN_version, context);
+	lane->paused = tc_is_paused(lane->namespace_name, lane->task_name);
 }
 
 static void
-read_lane(uint64 row, TcLane *lane, MemoryContext context)
+add_step(TcScan *step, TcLane *lanes, int n)
 {
-	lane->lane_id = tc_row_int32(row, 1);
-	lane->named_task_id = tc_row_int32(row, 2);
-	lane->namespace_name = copy_text(row, 3, context);
-	lane->task_name = copy_text(row, 4, context);
-	lane->task_version = copy_text(row, 5, context);
-	lane->queue = copy_text(row, 6, context);
-	lane->task_priority = tc_row_int32(row, 7);
-	lane->priority = (int16) tc_row_int32(row, 8);
-	lane->waits = tc_row_bool(row, 9);
-	lane->nests = tc_row_bool(row, 10);
-	lane->paused = false;
-	lane->limited = tc_row_bool(row, 11);
+	bool		waits = !tc_scan_isnull(step, TC_TEMPLATE_STEP_signal_name);
+	bool		nests = !tc_scan_isnull(step, TC_TEMPLATE_STEP_workflow);
+	bool		limited = !tc_scan_isnull(step, TC_TEMPLATE_STEP_flow_limits);
+	char	   *queue;
+
+	if (!waits && !nests && !limited)
+		return;
+	queue = tc_scan_text_in(step, TC_TEMPLATE_STEP_queue, CurrentMemoryContext);
+
+	for (int i = 0; i < n; i++)
+	{
+		lanes[i].waits = lanes[i].waits || waits;
+		lanes[i].nests = lanes[i].nests || nests;
+		lanes[i].limited = lanes[i].limited || (limited && strcmp(queue, lanes[i].queue) == 0);
+	}
+	pfree(queue);
+}
+
+/* What the lanes of one template have from it. */
+static void
+read_template(TemplateScans *scans, TcLane *lanes, int n, MemoryContext context)
+{
+	read_names(scans, &lanes[0], context);
+	for (int i = 1; i < n; i++)
+	{
+		lanes[i].namespace_name = lanes[0].namespace_name;
+		lanes[i].task_name = lanes[0].task_name;
+		lanes[i].task_version = lanes[0].task_version;
+		lanes[i].paused = lanes[0].paused;
+	}
+	tc_template_steps_seek(&scans->steps, lanes[0].named_task_id);
+	while (tc_scan_next(&scans->steps))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_step(&scans->steps, lanes, n);
+	}
+}
+
+static int
+compare_templates(const void *a, const void *b)
+{
+	const TcLane *x = a;
+	const TcLane *y = b;
+
+	return x->named_task_id != y->named_task_id ? (x->named_task_id < y->named_task_id ? -1 : 1) : 0;
+}
+
+static void
+read_templates(LaneCache *fresh)
+{
+	TemplateScans scans = {0};
+	int			end;
+
+	qsort(fresh->lanes, fresh->n, sizeof(TcLane), compare_templates);
+	for (int start = 0; start < fresh->n; start = end)
+	{
+		for (end = start + 1; end < fresh->n; end++)
+		{
+			if (compare_templates(&fresh->lanes[start], &fresh->lanes[end]) != 0)
+				break;
+		}
+		read_template(&scans, &fresh->lanes[start], end - start, fresh->context);
+	}
+	tc_scan_end(&scans.steps);
+	tc_scan_end(&scans.namespaces);
+	tc_scan_end(&scans.templates);
+}
+
+/* ---- the cache ----------------------------------------------------------- */
+
+/* Highest priority first. */
+static int
+compare_lanes(const void *a, const void *b)
+{
+	const TcLane *x = a;
+	const TcLane *y = b;
+
+	if (x->priority != y->priority)
+		return x->priority > y->priority ? -1 : 1;
+	return x->lane_id < y->lane_id ? -1 : 1;
 }
 
 static void
@@ -99,15 +220,12 @@ load_cache(void)
 
 	fresh->context = context;
 	fresh->generation = generation;
-	fresh->n = (int) tc_plan_run(&plan_load, NULL, NULL);
-	fresh->lanes = MemoryContextAllocHuge(context, sizeof(TcLane) * Max(fresh->n, 1));
-	for (int i = 0; i < fresh->n; i++)
-		read_lane(i, &fresh->lanes[i], context);
+	read_lanes(fresh);
+	read_templates(fresh);
+	qsort(fresh->lanes, fresh->n, sizeof(TcLane), compare_lanes);
 	fresh->nests = false;
 	for (int i = 0; i < fresh->n; i++)
 		fresh->nests = fresh->nests || fresh->lanes[i].nests;
-	for (int i = 0; i < fresh->n; i++)
-		fresh->lanes[i].paused = tc_is_paused(fresh->lanes[i].namespace_name, fresh->lanes[i].task_name);
 	index_by_id(fresh);
 	return fresh;
 }

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -14,6 +15,7 @@
 #include "store/pause_store.h"
 #include "store/plans.h"
 #include "store/session.h"
+#include "store/templates_table.h"
 
 typedef struct PausedName
 {
@@ -31,14 +33,50 @@ typedef struct PauseCache
 
 static PauseCache *cache = NULL;
 
-static TcPlan plan_load = {
-	.sql =
-	"SELECT n.name, p.task_name FROM tasker.pauses p"
-	" JOIN tasker.task_namespaces n ON n.namespace_id = p.namespace_id"
-	" WHERE p.resumed_at IS NULL",
-	.kind = TC_LATEST,
-	.expect = SPI_OK_SELECT,
+enum
+{
+	PAUSE_namespace_id, PAUSE_task_name
 };
+
+static TcTable pauses_table = {
+	.name = "pauses",
+	.columns = {"namespace_id", "task_name"},
+};
+
+static void
+read_pause(TcScan *pauses, TcScan *namespaces, PausedName *name, MemoryContext context)
+{
+	tc_namespaces_seek(namespaces, tc_scan_int32(pauses, PAUSE_namespace_id));
+	if (!tc_scan_next(namespaces))
+		elog(ERROR, "a namespace that is paused does not exist");
+	name->namespace_name = tc_scan_text_in(namespaces, TC_NAMESPACE_COLUMN_name, context);
+	name->task_name = tc_scan_text_in(pauses, PAUSE_task_name, context);
+}
+
+/* The index holds what is paused now. */
+static void
+read_current(PauseCache *fresh)
+{
+	int			size = 8;
+	TcScan		pauses;
+	TcScan		namespaces = {0};
+
+	fresh->n = 0;
+	fresh->names = MemoryContextAlloc(fresh->context, sizeof(PausedName) * size);
+	tc_scan_begin(&pauses, &pauses_table, "pauses_current_idx", TC_LATEST, NULL, 0);
+	while (tc_scan_next(&pauses))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (fresh->n == size)
+		{
+			size *= 2;
+			fresh->names = repalloc(fresh->names, sizeof(PausedName) * size);
+		}
+		read_pause(&pauses, &namespaces, &fresh->names[fresh->n++], fresh->context);
+	}
+	tc_scan_end(&namespaces);
+	tc_scan_end(&pauses);
+}
 
 static PauseCache *
 load_cache(void)
@@ -50,14 +88,7 @@ load_cache(void)
 
 	fresh->context = context;
 	fresh->generation = generation;
-	fresh->n = (int) tc_plan_run(&plan_load, NULL, NULL);
-	fresh->names = MemoryContextAlloc(context, sizeof(PausedName) * Max(fresh->n, 1));
-	for (int i = 0; i < fresh->n; i++)
-	{
-		fresh->names[i].namespace_name = MemoryContextStrdup(context, tc_row_text(i, 1));
-		fresh->names[i].task_name = tc_row_isnull(i, 2) ? NULL
-			: MemoryContextStrdup(context, tc_row_text(i, 2));
-	}
+	read_current(fresh);
 	return fresh;
 }
 
