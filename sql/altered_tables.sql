@@ -41,6 +41,22 @@ SELECT what FROM seen ORDER BY id;
 SELECT state, (SELECT count(*) FROM tasker.verify_task(:t)) AS violations FROM tasker.tasks WHERE task_id = :t;
 ROLLBACK;
 
+-- on the row of a worker, which is written at most every ten seconds
+BEGIN;
+CREATE TABLE seen (id serial, what text);
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO public.seen (what) VALUES (concat_ws(' ', tg_op, new.queues::text, new.last_seen_at > old.last_seen_at));
+	RETURN new;
+END $$;
+CREATE TRIGGER see_workers BEFORE INSERT OR UPDATE ON tasker.workers FOR EACH ROW EXECUTE FUNCTION see();
+SELECT FROM tasker.claim_steps('altered', 0, queues => '{one}');
+SELECT FROM tasker.claim_steps('altered', 0, queues => '{two}');
+SET LOCAL tasker_core.clock_offset = 20;
+SELECT FROM tasker.claim_steps('altered', 0, queues => '{three}');
+SELECT count(*) FROM tasker.heartbeat('altered', '{}', '{}');
+SELECT what FROM seen ORDER BY id;
+ROLLBACK;
+
 -- a trigger that leaves a row out
 BEGIN;
 CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN new.step_no = 3 THEN NULL ELSE new END; END $$;
