@@ -309,8 +309,8 @@ COMMENT ON COLUMN tasker.tasks.created_by IS 'the role that logged in';
 COMMENT ON COLUMN tasker.tasks.created_as IS 'the role it acted as, where that was another';
 
 -- What is live, and nothing else: a row is born when its step becomes ready (a
--- join, that is a step with two or more parents, with its task) and deleted
--- when the step ends, so the table stays small whatever the history.
+-- join, that is a step with two or more parents, when the first of them counts)
+-- and deleted when the step ends, so the table stays small whatever the history.
 CREATE TABLE tasker.step_queue (
 	task_id				bigint NOT NULL,
 	step_no				int NOT NULL,
@@ -346,9 +346,8 @@ COMMENT ON COLUMN tasker.step_queue.visible_at IS 'ready since, retry not before
 COMMENT ON COLUMN tasker.step_queue.attempts IS 'attempts that ended since the last reset, measured against max_attempts';
 COMMENT ON COLUMN tasker.step_queue.attempt_no IS 'attempts that ended, ever: numbers the history';
 
--- The order of claims, without what waits for parents: a wide workflow writes
--- many joins at once.  remaining_parents and attempts stay out of every index, so
--- that counting down a join is a HOT update.
+-- The order of claims, without what waits for parents.  remaining_parents and
+-- attempts stay out of every index, so that counting down a join is a HOT update.
 CREATE INDEX step_queue_claim_idx ON tasker.step_queue
 	(shard_key, lane_id, phase, visible_at, task_id, step_no) WHERE phase NOT IN ('w', 'x', 'p', 'm');
 
@@ -1471,7 +1470,14 @@ SELECT t.task_id,
 	d.max_attempts,
 	greatest(-32768, least(32767, t.priority::bigint + d.priority))::int AS priority,
 	d.queue,
-	CASE WHEN q.phase <> 'x' THEN q.remaining_parents END AS remaining_parents,
+	CASE
+		WHEN q.phase <> 'x' THEN q.remaining_parents
+		-- without a row none of its parents counts
+		WHEN q.phase IS NULL AND t.finished_at IS NULL AND s.step_no = d.step_no
+			AND (h.to_state IS NULL OR h.to_state IN ('pending', 'waiting_for_retry'))
+			THEN (SELECT count(*)::int FROM tasker.named_step_edges p
+				WHERE p.named_task_id = t.named_task_id AND p.to_step_no = s.step_no)
+	END AS remaining_parents,
 	CASE WHEN q.phase IN ('r', 'c') THEN q.visible_at END AS visible_at,
 	coalesce(q.worker_id, h.worker_id) AS worker_id,
 	CASE WHEN q.phase = 'c' THEN q.visible_at END AS lease_expires_at,
@@ -1635,7 +1641,7 @@ COMMENT ON COLUMN tasker.stats.ready IS 'steps that can be claimed now';
 COMMENT ON COLUMN tasker.stats.in_progress IS 'steps in the hands of workers';
 COMMENT ON COLUMN tasker.stats.lease_expired IS 'those of them whose lease ran out and that nobody has taken since';
 COMMENT ON COLUMN tasker.stats.later IS 'steps that wait for a time: a retry, a delay or run_at';
-COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for parents, steps that wait for a signal or run as tasks of their own, and maps that wait for their instances; steps with one parent have no row before that one ends';
+COMMENT ON COLUMN tasker.stats.waiting IS 'joins that wait for the rest of their parents, steps that wait for a signal or run as tasks of their own, and maps that wait for their instances; before a parent of it has ended, no step is counted anywhere here';
 COMMENT ON COLUMN tasker.stats.paused IS 'steps that could be claimed or wait for a time, of tasks that are paused, or whose namespace or template is';
 COMMENT ON COLUMN tasker.stats.throttled IS 'steps that a concurrency or rate limit keeps back, as far as a claim has met them: flow_limits';
 COMMENT ON COLUMN tasker.stats.dead_letters IS 'tasks that wait for a person';

@@ -59,10 +59,13 @@ ROLLBACK;
 
 -- a trigger that leaves a row out
 BEGIN;
-CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN new.step_no = 3 THEN NULL ELSE new END; END $$;
+CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN new.step_no IN (1, 3) THEN NULL ELSE new END; END $$;
 CREATE TRIGGER leave_out BEFORE INSERT ON tasker.step_queue FOR EACH ROW EXECUTE FUNCTION leave_out();
 SELECT task_id AS t FROM tasker.create_task('altered') \gset
 SELECT step_no FROM tasker.step_queue WHERE task_id = :t ORDER BY 1;
+\set SHOW_CONTEXT never
+SELECT * FROM pg_temp.run();
+\set SHOW_CONTEXT errors
 ROLLBACK;
 
 -- ---------------------------------------------------------------------------
@@ -74,6 +77,13 @@ ALTER TABLE tasker.step_queue ADD COLUMN note text DEFAULT 'mine', ADD COLUMN tw
 ALTER TABLE tasker.step_attempts ADD COLUMN note text DEFAULT 'ours';
 SELECT task_id AS t FROM tasker.create_task('altered') \gset
 SELECT step_no, note, twice FROM tasker.step_queue WHERE task_id = :t ORDER BY 1;
+SELECT count(*) FROM tasker.claim_steps('w', 2, task_id => :t) c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1') d WHERE c.step_name = 'b';
+SELECT step_no, note, twice FROM tasker.step_queue WHERE task_id = :t AND phase = 'w';
+ROLLBACK;
+BEGIN;
+ALTER TABLE tasker.step_queue ADD COLUMN note text DEFAULT 'mine', ADD COLUMN twice int GENERATED ALWAYS AS (step_no * 2) STORED;
+ALTER TABLE tasker.step_attempts ADD COLUMN note text DEFAULT 'ours';
+SELECT task_id AS t FROM tasker.create_task('altered') \gset
 SELECT count(*) FROM pg_temp.run();
 SELECT step_no, outcome, note FROM tasker.step_attempts WHERE task_id = :t ORDER BY step_no, attempt_no;
 SELECT * FROM tasker.verify_task(:t);
@@ -81,8 +91,13 @@ ROLLBACK;
 
 \set VERBOSITY sqlstate
 BEGIN;
-ALTER TABLE tasker.step_queue ADD CONSTRAINT few_parents CHECK (remaining_parents < 2) NOT VALID;
+ALTER TABLE tasker.step_queue ADD CONSTRAINT never_ready CHECK (phase <> 'r') NOT VALID;
 SELECT * FROM tasker.create_task('altered');
+ROLLBACK;
+BEGIN;
+ALTER TABLE tasker.step_queue ADD CONSTRAINT never_waiting CHECK (phase <> 'w') NOT VALID;
+SELECT count(*) FROM tasker.create_task('altered');
+SELECT * FROM pg_temp.run();
 ROLLBACK;
 BEGIN;
 ALTER TABLE tasker.step_attempts ADD CONSTRAINT no_failures CHECK (outcome <> 'failed') NOT VALID;

@@ -21,7 +21,7 @@ SELECT state, priority, failed_steps, context, run_at, started_at, finished_at, 
 	created_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() AS now, shard_key
 FROM tasker.tasks WHERE task_id = :t;
 
--- only roots and joins are written; the rest enters the queue when its parent ends
+-- only roots are written; the rest enters the queue when a parent of it ends
 SELECT step_no, workflow_step_id - :t * 1000000::bigint AS id_in_task, name, s.state, remaining_parents, visible_at = created_at AS ready_since_creation
 FROM tasker.workflow_steps s JOIN tasker.tasks USING (task_id) WHERE task_id = :t ORDER BY step_no;
 SELECT step_no, phase, remaining_parents, attempts, max_attempts FROM tasker.step_queue WHERE task_id = :t ORDER BY step_no;

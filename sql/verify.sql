@@ -17,6 +17,7 @@ END $$;
 SELECT task_id AS fresh FROM tasker.create_task('diamond', namespace => 'verify') \gset
 SELECT pg_temp.advance(task_id, 1) AS half FROM tasker.create_task('diamond', namespace => 'verify') \gset
 SELECT count(*) FROM tasker.claim_steps('w', task_id => :half);
+SELECT pg_temp.advance(task_id, 2) AS counting FROM tasker.create_task('diamond', namespace => 'verify') \gset
 SELECT pg_temp.advance(task_id, 4) AS complete FROM tasker.create_task('diamond', namespace => 'verify') \gset
 SELECT pg_temp.advance(task_id, 1) AS failed FROM tasker.create_task('diamond', namespace => 'verify') \gset
 SELECT count(*) FROM tasker.claim_steps('w', 2, task_id => :failed) c, tasker.fail_step(c.workflow_step_id, c.claim_token, '"x"', false);
@@ -25,7 +26,7 @@ SELECT tasker.cancel_task(:cancelled);
 SELECT task_id AS retrying FROM tasker.create_task('diamond', namespace => 'verify') \gset
 SELECT step_state FROM tasker.claim_steps('w', task_id => :retrying) c, tasker.fail_step(c.workflow_step_id, c.claim_token, '"x"');
 
-SELECT count(*) AS violations FROM unnest(ARRAY[:fresh, :half, :complete, :failed, :cancelled, :retrying]) t, tasker.verify_task(t);
+SELECT count(*) AS violations FROM unnest(ARRAY[:fresh, :half, :counting, :complete, :failed, :cancelled, :retrying]) t, tasker.verify_task(t);
 SELECT count(*) AS violations FROM tasker.verify_all(NULL);
 
 -- what verify says after the damage; undone by the exception
@@ -52,9 +53,11 @@ END $$;
 -- ---------------------------------------------------------------------------
 
 SELECT * FROM pg_temp.damage(:fresh, 'DELETE FROM tasker.step_queue WHERE task_id = $t AND step_no = 1');
-SELECT * FROM pg_temp.damage(:fresh, 'DELETE FROM tasker.step_queue WHERE task_id = $t AND step_no = 4');
-SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.step_queue SET phase = 'r', remaining_parents = 0 WHERE task_id = $t AND step_no = 4$$);
-SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.step_queue SET remaining_parents = 1 WHERE task_id = $t AND step_no = 4');
+SELECT * FROM pg_temp.damage(:counting, 'DELETE FROM tasker.step_queue WHERE task_id = $t AND step_no = 4');
+SELECT * FROM pg_temp.damage(:counting, $$UPDATE tasker.step_queue SET phase = 'r', remaining_parents = 0 WHERE task_id = $t AND step_no = 4$$);
+SELECT * FROM pg_temp.damage(:counting, 'UPDATE tasker.step_queue SET remaining_parents = 2, satisfied_parents = 0 WHERE task_id = $t AND step_no = 4');
+-- nothing is counted, with a row and without
+SELECT * FROM pg_temp.damage(:fresh, $$INSERT INTO tasker.step_queue SELECT task_id, 4, shard_key, slot, lane_id, 'w', false, visible_at, 2, 0, 3, 0 FROM tasker.step_queue WHERE task_id = $t AND step_no = 1$$);
 SELECT * FROM pg_temp.damage(:fresh, $$INSERT INTO tasker.step_queue SELECT task_id, 2, shard_key, slot, lane_id, 'r', false, visible_at, 0, 0, 3, 0 FROM tasker.step_queue WHERE task_id = $t AND step_no = 1$$);
 SELECT * FROM pg_temp.damage(:half, 'DELETE FROM tasker.step_queue WHERE task_id = $t AND step_no = 3');
 SELECT * FROM pg_temp.damage(:half, $$UPDATE tasker.step_queue SET phase = 'w', remaining_parents = 1 WHERE task_id = $t AND step_no = 3$$);
@@ -95,7 +98,7 @@ SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.tasks SET state = 'finished
 SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.tasks SET finished_at = now() WHERE task_id = $t');
 SELECT * FROM pg_temp.damage(:complete, 'UPDATE tasker.tasks SET finished_at = NULL WHERE task_id = $t');
 SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.tasks SET failed_steps = -1 WHERE task_id = $t');
-SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.step_queue SET remaining_parents = -1 WHERE task_id = $t AND step_no = 4');
+SELECT * FROM pg_temp.damage(:counting, 'UPDATE tasker.step_queue SET remaining_parents = -1 WHERE task_id = $t AND step_no = 4');
 SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.step_queue SET phase = 'c' WHERE task_id = $t AND step_no = 1$$);
 SELECT * FROM pg_temp.damage(:fresh, $$UPDATE tasker.step_queue SET phase = '?' WHERE task_id = $t AND step_no = 1$$);
 SELECT * FROM pg_temp.damage(:fresh, 'UPDATE tasker.step_queue SET attempts = 4, attempt_no = 4 WHERE task_id = $t AND step_no = 1');

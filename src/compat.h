@@ -46,6 +46,8 @@
 #define tc_updates_indexes(which) ((which) != TU_None)
 #define tc_insert_index_tuples(target, slot, estate) \
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#define tc_insert_index_tuples_unless(target, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters, false)
 #define tc_update_index_tuples(target, slot, estate, which) \
 	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, (which) == TU_Summarizing)
 #else
@@ -53,8 +55,19 @@
 #define tc_updates_indexes(which) (which)
 #define tc_insert_index_tuples(target, slot, estate) \
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#define tc_insert_index_tuples_unless(target, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters)
 #define tc_update_index_tuples(target, slot, estate, which) \
 	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL)
+#endif
+
+/* 18 looks for conflicts with another row than the one that is updated, too */
+#if PG_VERSION_NUM >= 180000
+#define tc_check_index_constraints(target, slot, estate, conflict, arbiters) \
+	ExecCheckIndexConstraints(target, slot, estate, conflict, NULL, arbiters)
+#else
+#define tc_check_index_constraints(target, slot, estate, conflict, arbiters) \
+	ExecCheckIndexConstraints(target, slot, estate, conflict, arbiters)
 #endif
 
 /* 18 counts what a scan of an index does */

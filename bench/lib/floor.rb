@@ -45,22 +45,11 @@ module Bench
       end
     end
 
-    # create_task of a template with one root and joins at these steps.
-    def create_statement(joins: [])
-      rows = [queue_row("t.task_id", 1)] +
-             joins.map { |step_no| queue_row("t.task_id", step_no, phase: "'w'", remaining_parents: "2") }
-      "WITH t AS (INSERT INTO bench_floor.tasks #{values(@task, task_id: "nextval('bench_floor.task_id_seq')",
-                                                                 **fresh_task)} RETURNING task_id) " \
-        "INSERT INTO bench_floor.step_queue (#{@queue.keys.join(", ")}) " +
-        rows.map { |columns| "SELECT #{columns.join(", ")} FROM t" }.join(" UNION ALL ")
-    end
-
-    # create_task of a template whose steps all wait or are ready from the beginning.
-    def create_wide_statement(steps)
+    # create_task of a template with one root.
+    def create_statement
       "WITH t AS (INSERT INTO bench_floor.tasks #{values(@task, task_id: "nextval('bench_floor.task_id_seq')",
                                                                 **fresh_task)} RETURNING task_id) " \
-        "INSERT INTO bench_floor.step_queue (#{@queue.keys.join(", ")}) " \
-        "SELECT #{queue_row("t.task_id", "n", phase: "'w'", remaining_parents: "4").join(", ")} FROM t, generate_series(1, #{steps}) AS n"
+        "INSERT INTO bench_floor.step_queue (#{@queue.keys.join(", ")}) SELECT #{queue_row("t.task_id", 1).join(", ")} FROM t"
     end
 
     # claim_steps($1): ready rows, and the tasks they start.
@@ -108,9 +97,9 @@ module Bench
 
     def fresh_task = { state: "'pending'", started_at: "NULL", finished_at: "NULL", created_at: "clock_timestamp()" }
 
-    def queue_row(task_id, step_no, **changes)
+    def queue_row(task_id, step_no)
       columns(@queue, task_id: task_id, step_no: step_no, visible_at: "clock_timestamp()", claim_token: "NULL::bigint",
-                      claimed_at: "NULL::timestamptz", worker_id: "NULL::text", checkpoint: "NULL::jsonb", **changes)
+                      claimed_at: "NULL::timestamptz", worker_id: "NULL::text", checkpoint: "NULL::jsonb")
     end
 
     def transition_columns(task_id)

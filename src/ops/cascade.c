@@ -6,8 +6,8 @@
  *
  * A task's steps stand in topological order, so one pass from the first step that
  * ended decides everything below it, whatever ends on the way.  Before that the
- * rows of all joins that the pass can come to are locked, in order; nothing is
- * written until it is over.
+ * rows of all joins that the pass can come to are locked, in order, and made where
+ * there are none; nothing else is written until it is over.
  */
 #include "postgres.h"
 
@@ -189,30 +189,38 @@ split_by_task(Cascade *cascade, TcEnded *ended, int n)
 	}
 }
 
+/* What has one parent, or none, gets its row when its turn comes. */
+static TcJoin
+join_of(const Affected *task, int32 node)
+{
+	TcJoin		join = {.row.key = {task->ended->key.task_id, node + 1}};
+
+	return tc_dag_parent_count(&task->template->dag, node) > 1 ? tc_join_of(task->ended, task->template, node) : join;
+}
+
 static void
 lock_reached(Cascade *cascade)
 {
 	int64		total = 0;
-	TcStepKey  *keys;
+	TcJoin	   *joins;
 	int			n = 0;
 
 	for (int t = 0; t < cascade->ntasks; t++)
 		total += cascade->tasks[t].ended->key.step_no == 0 ? reach_from_roots(&cascade->tasks[t])
 			: reach(&cascade->tasks[t]);
-	keys = palloc(sizeof(TcStepKey) * Max(total, 1));
+	joins = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(TcJoin) * Max(total, 1));
 	for (int t = 0; t < cascade->ntasks; t++)
 	{
 		const Affected *task = &cascade->tasks[t];
 
 		for (int32 node = 0; node < task->template->nsteps; node++)
 		{
-			if (!task->reached[node])
-				continue;
-			keys[n].task_id = task->ended->key.task_id;
-			keys[n++].step_no = node + 1;
+			if (task->reached[node])
+				joins[n++] = join_of(task, node);
 		}
 	}
-	cascade->nwaiting = tc_queue_lock_waiting(keys, n, &cascade->waiting);
+	cascade->nwaiting = tc_queue_count_down(joins, n, &cascade->waiting);
+	pfree(joins);
 	cascade->moves = palloc0(sizeof(TcStepMove) * Max(total, 1));
 	cascade->settled = palloc(sizeof(TcQueueRow) * Max(total, 1));
 	cascade->born = palloc(sizeof(TcQueueRow) * Max(total, 1));
@@ -377,7 +385,7 @@ settle_single(Cascade *cascade, Affected *task, int32 node)
 	}
 	row = tc_child_row(task->ended, node);
 	if (tc_may_run_already(&task->template->steps[node]))
-		tc_step_histories(&row.key, 1, &history);
+		history = tc_step_history(row.key, row.slot);
 	if (history.begun)
 		return;
 	row.attempt_no = history.attempt_no;
@@ -412,8 +420,8 @@ settle_map(Cascade *cascade, Affected *task, int32 node, TcQueueRow row)
 }
 
 /*
- * A join without a row that waits has run, or runs; a step that keeps a place has
- * ended.
+ * A join without a row that waits has run, or runs, now that all that may wait have
+ * one; a step that keeps a place has ended.
  */
 static void
 settle(Cascade *cascade, Affected *task, int32 node)

@@ -297,7 +297,8 @@ unended_parents(const TcTaskView *view, int32 node)
 
 /*
  * What the queue has to hold for a step; phase 0 = nothing.  A step that its
- * rule has let run stays in the queue, though a failed parent is tried again.
+ * rule has let run stays in the queue, though a failed parent is tried again; a
+ * join waits there once a parent of it counts.
  */
 static TcQueueRow
 wanted_row(Change *change, int32 node)
@@ -306,6 +307,7 @@ wanted_row(Change *change, int32 node)
 	const TcMapView *map = instances_of(view, node);
 	const TcStepView *step = &view->steps[node];
 	TcParents	parents = tc_view_parents(view, node);
+	int32		nparents = tc_dag_parent_count(&view->template->dag, node);
 	TcQueueRow	row = {.key = {view->task.task_id, node + 1}};
 
 	if (tc_step_state_is_ended(step->state))
@@ -326,7 +328,7 @@ wanted_row(Change *change, int32 node)
 		if (row.phase == TC_PHASE_MAP)
 			tc_map_begin_row(&row, &view->template->steps[node], &change->starts[node]);
 	}
-	else if (tc_dag_parent_count(&view->template->dag, node) > 1)
+	else if (nparents > 1 && tc_view_remaining_parents(view, node) < nparents)
 	{
 		row.phase = TC_PHASE_WAITING;
 		row.remaining_parents = tc_view_remaining_parents(view, node);

@@ -1,9 +1,9 @@
 /*
  * create_task.c
- *	  A task begins: its row, its roots and its joins.
+ *	  A task begins: its row and its roots.
  *
- * Only the roots and the joins are written; every other step enters the queue
- * when its one parent ends.  Takes no lock but, where the task has an identity,
+ * Only the roots are written; every other step enters the queue when a parent of
+ * it ends.  Takes no lock but, where the task has an identity,
  * the one on its key: sessions that race with one key wait for the first, and
  * all but one are given its task.
  */
@@ -97,7 +97,7 @@ identity_of(const TcNewTask *task, const TcTemplate *template, uint8 *hash)
 	pg_unreachable();
 }
 
-/* ---- the live steps of a new task ---------------------------------------- */
+/* ---- the roots of a new task --------------------------------------------- */
 
 /* The lane of each queue and priority is looked up once; templates have few. */
 typedef struct LaneMemo
@@ -121,11 +121,21 @@ lane_of_step(const TcTemplate *template, const TcStep *step, int32 task_priority
 	return memo->lane_id;
 }
 
+static int32
+count_roots(const TcDag *dag)
+{
+	int32		n = 0;
+
+	for (int32 node = 0; node < dag->n; node++)
+		n += tc_dag_parent_count(dag, node) == 0 ? 1 : 0;
+	return n;
+}
+
 /* Roots that take more than a row for workers come afterwards; returns a lane of the task if there are any, else 0. */
 static int32
-insert_steps(int64 task_id, int16 slot, const TcTemplate *template, const TcNewTask *task)
+insert_roots(int64 task_id, int16 slot, const TcTemplate *template, const TcNewTask *task)
 {
-	TcQueueRow *rows = palloc0(sizeof(TcQueueRow) * template->nsteps);
+	TcQueueRow *rows = palloc0(sizeof(TcQueueRow) * count_roots(&template->dag));
 	TimestampTz start = task->run_at == TC_NO_TIME ? tc_session_now() : task->run_at;
 	LaneMemo	memo = {0};
 	bool		gated = false;
@@ -134,20 +144,25 @@ insert_steps(int64 task_id, int16 slot, const TcTemplate *template, const TcNewT
 	for (int32 node = 0; node < template->nsteps; node++)
 	{
 		const TcStep *step = &template->steps[node];
-		int32		parents = tc_dag_parent_count(&template->dag, node);
+		int32		lane_id;
 
 		CHECK_FOR_INTERRUPTS();
-		rows[n].lane_id = lane_of_step(template, step, task->priority, &memo);
-		gated = gated || (parents == 0 && tc_step_is_gated(step));
-		if (parents == 1 || (parents == 0 && tc_step_is_gated(step)))
+		if (tc_dag_parent_count(&template->dag, node) > 0)
 			continue;
-		rows[n].key.task_id = task_id;
-		rows[n].slot = slot;
-		rows[n].key.step_no = node + 1;
-		rows[n].phase = parents == 0 ? TC_PHASE_READY : TC_PHASE_WAITING;
-		rows[n].visible_at = tc_step_ready_at(step, start);
-		rows[n].remaining_parents = parents;
-		rows[n++].max_attempts = tc_step_attempt_limit(step);
+		lane_id = lane_of_step(template, step, task->priority, &memo);
+		if (tc_step_is_gated(step))
+		{
+			gated = true;
+			continue;
+		}
+		rows[n++] = (TcQueueRow) {
+			.key = {task_id, node + 1},
+			.slot = slot,
+			.lane_id = lane_id,
+			.phase = TC_PHASE_READY,
+			.visible_at = tc_step_ready_at(step, start),
+			.max_attempts = tc_step_attempt_limit(step),
+		};
 	}
 	tc_queue_insert(rows, n);
 	return gated ? memo.lane_id : 0;
@@ -274,7 +289,7 @@ finish(const Creation *creation, TcCreateResult *result)
 	tc_require_context(template, task->context, creation->ordinal);
 
 	slot = tc_task_insert(creation->task_id, task);
-	lane_id = insert_steps(creation->task_id, slot, template, task);
+	lane_id = insert_roots(creation->task_id, slot, template, task);
 	tc_event_task(TC_EVENT_TASK_CREATED, creation->task_id);
 	if (task->run_at == TC_NO_TIME || task->run_at <= tc_session_now())
 		tc_event_ready(template->namespace_name);

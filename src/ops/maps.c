@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -176,19 +177,18 @@ static int32
 find_next(const TcQueueRow *map, const TcTemplate *template, int32 from, int32 n, TcQueueRow *rows)
 {
 	int32		first = tc_map_first(template, map->key.step_no - 1);
-	TcStepKey  *keys = palloc(sizeof(TcStepKey) * n);
-	TcStepHistory *histories = palloc(sizeof(TcStepHistory) * n);
 	int32		found = 0;
 
 	for (int32 i = 0; i < n; i++)
-		keys[i] = (TcStepKey) {map->key.task_id, first + from + i};
-	tc_step_histories(keys, n, histories);
-	for (int32 i = 0; i < n; i++)
 	{
-		if (histories[i].begun)
+		TcStepKey	key = {map->key.task_id, first + from + i};
+		TcStepHistory history = tc_step_history(key, map->slot);
+
+		CHECK_FOR_INTERRUPTS();
+		if (history.begun)
 			continue;
-		rows[found] = tc_instance_row(map, template, keys[i].step_no);
-		rows[found++].attempt_no = histories[i].attempt_no;
+		rows[found] = tc_instance_row(map, template, key.step_no);
+		rows[found++].attempt_no = history.attempt_no;
 	}
 	return found;
 }

@@ -61,6 +61,19 @@ tc_child_row(const TcEnded *parent, int32 node)
 	return row;
 }
 
+TcJoin
+tc_join_of(const TcEnded *parent, const TcTemplate *template, int32 node)
+{
+	TcJoin		join = {
+		.row = tc_child_row(parent, node),
+		.at_first = template->steps[node].trigger_rule == TC_TRIGGER_ONE_SATISFIED,
+	};
+
+	join.row.phase = TC_PHASE_WAITING;
+	join.row.remaining_parents = tc_dag_parent_count(&template->dag, node);
+	return join;
+}
+
 bool
 tc_may_run_already(const TcStep *step)
 {
@@ -84,7 +97,7 @@ may_cascade(const TcEnded *ended, int n)
 /* A join that some of the ended steps are parents of. */
 typedef struct Join
 {
-	TcJoinCount count;			/* first: sorted by its key */
+	TcJoin		count;			/* first: sorted by its key */
 	int			last_parent;	/* position in ended */
 } Join;
 
@@ -127,14 +140,10 @@ add_child(Children *children, const TcEnded *ended, int i, const TcTemplate *tem
 	if (tc_dag_parent_count(&template->dag, node) > 1)
 	{
 		Join	   *join = &children->joins[children->njoins++];
-		TcStepKey	key = {ended[i].key.task_id, node + 1};
 
-		join->count.key = key;
+		join->count = tc_join_of(&ended[i], template, node);
 		join->count.counted = 1;
 		join->count.satisfied = fate == TC_PARENT_SATISFIED ? 1 : 0;
-		join->count.visible_at = tc_step_ready_at(step, Max(tc_session_now(), ended[i].not_before));
-		join->count.at_first = step->trigger_rule == TC_TRIGGER_ONE_SATISFIED;
-		join->count.may_run = tc_may_run_already(step);
 		join->last_parent = i;
 	}
 	else
@@ -191,7 +200,7 @@ collect_children(const TcEnded *ended, int n, Children *children)
 static void
 count_down_joins(const Children *children, TcEnded *ended)
 {
-	TcJoinCount *counts = palloc(sizeof(TcJoinCount) * children->njoins);
+	TcJoin	   *counts = palloc(sizeof(TcJoin) * children->njoins);
 	TcQueueRow *rows;
 	int			n;
 
@@ -217,25 +226,16 @@ count_down_joins(const Children *children, TcEnded *ended)
 static void
 recall_histories(TcQueueRow *rows, int n, bool *begun)
 {
-	TcStepKey  *keys = palloc(sizeof(TcStepKey) * n);
-	TcStepHistory *histories = palloc(sizeof(TcStepHistory) * n);
-	int			nkeys = 0;
-
 	for (int i = 0; i < n; i++)
 	{
+		TcStepHistory history;
+
 		begun[i] = tc_may_run_already(tc_step_of(tc_template_of_lane(rows[i].lane_id), rows[i].key.step_no));
-		if (begun[i])
-			keys[nkeys++] = rows[i].key;
-	}
-	if (nkeys == 0)
-		return;
-	tc_step_histories(keys, nkeys, histories);
-	for (int i = 0, k = 0; i < n; i++)
-	{
 		if (!begun[i])
 			continue;
-		begun[i] = histories[k].begun;
-		rows[i].attempt_no = histories[k++].attempt_no;
+		history = tc_step_history(rows[i].key, rows[i].slot);
+		begun[i] = history.begun;
+		rows[i].attempt_no = history.attempt_no;
 	}
 }
 

@@ -86,6 +86,9 @@ extern TcParentFate tc_fate_for_child(const TcEnded *ended, const TcTemplate *te
 /* A row for a step of the task, of phase ready.  It inherits the lane's sign: a child of a paused task is born paused. */
 extern TcQueueRow tc_child_row(const TcEnded *parent, int32 node);
 
+/* The same for one with several parents, of which none is counted. */
+extern TcJoin tc_join_of(const TcEnded *parent, const TcTemplate *template, int32 node);
+
 extern void tc_event_end_by_itself(TcStepKey key, TcStepState state);
 
 /* A child that runs whatever became of its parent may have done so before. */

@@ -178,8 +178,9 @@ check_readiness(Findings *findings, int32 node, const TcStepView *step)
 		return;
 	if (waits && verdict == TC_VERDICT_RUNS)
 		found(findings, step_no, "every parent is satisfied, and the step is not in the queue");
-	if (waits && verdict == TC_VERDICT_WAITS && tc_dag_parent_count(&view->template->dag, node) > 1)
-		found(findings, step_no, "a join that waits is not in the queue");
+	if (waits && verdict == TC_VERDICT_WAITS && missing < tc_dag_parent_count(&view->template->dag, node))
+		found(findings, step_no, "%d of its parents count, and it is not in the queue",
+			  tc_dag_parent_count(&view->template->dag, node) - missing);
 	if (step->state == TC_STEP_PENDING && !tc_view_is_triggered(step) &&
 		(verdict == TC_VERDICT_SKIPPED || verdict == TC_VERDICT_CANCELLED))
 		found(findings, step_no, "its parents ended without it, and it waits");

@@ -16,6 +16,7 @@
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -79,6 +80,15 @@ open_table(TcTable *table, LOCKMODE lockmode)
 	return relation;
 }
 
+static void
+raise_concurrent_change(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update"),
+			 errhint("Run the transaction again.")));
+}
+
 /* ---- rows are inserted --------------------------------------------------- */
 
 /* What a statement of this kind would refuse. */
@@ -93,7 +103,7 @@ check_command(CmdType command)
 
 /* All that is made for it goes with it: a call may write thousands of tasks. */
 static void
-open_target(Target *target, TcTable *table, CmdType command, int n)
+open_target(Target *target, TcTable *table, CmdType command, bool speculative, int n)
 {
 	MemoryContext old;
 
@@ -104,7 +114,7 @@ open_target(Target *target, TcTable *table, CmdType command, int n)
 	old = MemoryContextSwitchTo(target->estate->es_query_cxt);
 	target->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->info, target->relation, 0, NULL, 0);
-	ExecOpenIndices(target->info, false);
+	ExecOpenIndices(target->info, speculative);
 	target->cid = target->estate->es_output_cid = GetCurrentCommandId(true);
 	target->nslots = Min(n, MAX_SLOTS);
 	for (int i = 0; i < target->nslots; i++)
@@ -184,21 +194,30 @@ is_altered(Relation relation, const TcTable *table)
 		 (constraints->num_check != table->nchecks || constraints->has_generated_stored));
 }
 
-/* The order of ExecInsert(). */
-static void
-insert_as_statement_would(Target *target, TupleTableSlot *slot)
+/* What stands before the row in the order of ExecInsert(); false when a trigger does without it. */
+static bool
+begin_as_statement_would(Target *target, TupleTableSlot *slot)
 {
 	const TupleConstr *constraints = RelationGetDescr(target->relation)->constr;
-	List	   *recheck;
 
 	slot->tts_tableOid = RelationGetRelid(target->relation);
 	if (target->relation->trigdesc != NULL && target->relation->trigdesc->trig_insert_before_row &&
 		!ExecBRInsertTriggers(target->estate, target->info, slot))
-		return;
+		return false;
 	if (constraints != NULL && constraints->has_generated_stored)
 		ExecComputeStoredGenerated(target->info, target->estate, slot, CMD_INSERT);
 	if (constraints != NULL)
 		ExecConstraints(target->info, slot, target->estate);
+	return true;
+}
+
+static void
+insert_as_statement_would(Target *target, TupleTableSlot *slot)
+{
+	List	   *recheck;
+
+	if (!begin_as_statement_would(target, slot))
+		return;
 	table_tuple_insert(target->relation, slot, target->cid, 0, NULL);
 	recheck = tc_insert_index_tuples(target->info, slot, target->estate);
 	ExecARInsertTriggers(target->estate, target->info, slot, recheck, NULL);
@@ -255,12 +274,74 @@ tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n)
 
 	if (n == 0)
 		return;
-	open_target(&target, table, CMD_INSERT, n);
+	open_target(&target, table, CMD_INSERT, false, n);
 	if (is_altered(target.relation, table))
 		insert_by_row(&target, table, fill, rows, n);
 	else
 		insert_by_page(&target, table, fill, rows, n);
 	close_target(&target);
+}
+
+/* ---- a row is inserted unless there is one ------------------------------- */
+
+/*
+ * Somebody may insert the same key between our look and our row: then ours, which
+ * until then nobody sees, is taken back, and the look waits for theirs.
+ */
+static bool
+insert_unless_there(Target *target, TupleTableSlot *slot, List *arbiters, List **recheck)
+{
+	TransactionId xid = GetCurrentTransactionId();
+	bool		conflict;
+
+	do
+	{
+		ItemPointerData there;
+		uint32		token;
+
+		CHECK_FOR_INTERRUPTS();
+		conflict = false;
+		if (!tc_check_index_constraints(target->info, slot, target->estate, &there, arbiters))
+			return false;
+		token = SpeculativeInsertionLockAcquire(xid);
+		table_tuple_insert_speculative(target->relation, slot, target->cid, 0, NULL, token);
+		*recheck = tc_insert_index_tuples_unless(target->info, slot, target->estate, &conflict, arbiters);
+		table_tuple_complete_speculative(target->relation, slot, token, !conflict);
+		SpeculativeInsertionLockRelease(xid);
+	} while (conflict);
+	return true;
+}
+
+bool
+tc_direct_insert_new(TcTable *table, const char *index, TcFillRow fill, const void *row, ItemPointer tid)
+{
+	Target		target;
+	TupleTableSlot *slot;
+	List	   *arbiters = list_make1_oid(get_relname_relid(index, get_namespace_oid("tasker", false)));
+	List	   *recheck = NIL;
+	bool		inserted;
+
+	open_target(&target, table, CMD_INSERT, true, 1);
+	slot = target.slots[0];
+	AfterTriggerBeginQuery();
+	ExecBSInsertTriggers(target.estate, target.info);
+	fill_slot(&target, table, fill, row, 0, slot);
+	if (is_altered(target.relation, table) && !begin_as_statement_would(&target, slot))
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger on table \"%s\" keeps out a row that has to be there", table->name),
+				 errdetail("It returned null before the row was inserted."),
+				 errhint("Let the trigger return the row.")));
+	inserted = insert_unless_there(&target, slot, arbiters, &recheck);
+	if (inserted)
+		ExecARInsertTriggers(target.estate, target.info, slot, recheck, NULL);
+	ExecASInsertTriggers(target.estate, target.info, NULL);
+	AfterTriggerEndQuery(target.estate);
+	*tid = slot->tts_tid;
+	close_target(&target);
+	if (!inserted && IsolationUsesXactSnapshot())
+		raise_concurrent_change();
+	return inserted;
 }
 
 /* ---- rows are updated, deleted ------------------------------------------- */
@@ -318,7 +399,7 @@ tc_direct_update(TcTable *table, const ItemPointerData *tids, TcFillRow fill, co
 	Target		target;
 	bool		altered;
 
-	open_target(&target, table, CMD_UPDATE, 2);
+	open_target(&target, table, CMD_UPDATE, false, 2);
 	altered = is_altered(target.relation, table);
 	for (int i = 0; i < n && !altered; i++)
 	{
@@ -445,15 +526,6 @@ tc_scan_end(TcScan *scan)
 	table_close(scan->relation, NoLock);
 	if (scan->own_snapshot)
 		PopActiveSnapshot();
-}
-
-static void
-raise_concurrent_change(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access due to concurrent update"),
-			 errhint("Run the transaction again.")));
 }
 
 /* As the executor does it. */

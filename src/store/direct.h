@@ -43,6 +43,15 @@ typedef void (*TcFillRow) (const void *rows, int i, Datum *values, bool *nulls);
 extern void tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, int n);
 
 /*
+ * The same of one row, as ON CONFLICT DO NOTHING does it: false when there is one
+ * with its key in this unique index, which the caller has looked for in vain; so a
+ * transaction of one snapshot is to be run again (40001).  Waits for others that
+ * insert it, or delete it, and have not committed.
+ */
+extern bool tc_direct_insert_new(TcTable *table, const char *index, TcFillRow fill, const void *row,
+								 ItemPointer tid);
+
+/*
  * Rows that the caller has locked, by where they are.  Return false, and change
  * nothing, where a trigger of somebody's wants to see each of them, or a constraint
  * holds: that takes a statement.  To update, fill changes the values that it finds.

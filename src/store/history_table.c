@@ -153,6 +153,30 @@ tc_history_state(TcScan *scan, int column)
 	return state;
 }
 
+/* A move comes after the attempts that it counts: at the same count it is the newer of the two. */
+TcStepHistory
+tc_history_read(TcStepKey key, int16 slot)
+{
+	TcStepHistory history = {0};
+	TcScan		scan;
+
+	tc_attempts_seek(&scan, TC_LATEST, key.task_id, slot, key.step_no, key.step_no);
+	while (tc_scan_next(&scan))
+	{
+		history.attempt_no = tc_scan_int32(&scan, TC_ATTEMPT_attempt_no);
+		history.begun = tc_step_state_is_ended(tc_history_state(&scan, TC_ATTEMPT_to_state));
+	}
+	tc_scan_end(&scan);
+	tc_moves_seek(&scan, TC_LATEST, key.task_id, slot, key.step_no, key.step_no);
+	while (tc_scan_next(&scan))
+	{
+		if (tc_scan_int32(&scan, TC_MOVE_after_attempt_no) >= history.attempt_no)
+			history.begun = tc_step_state_is_ended(tc_history_state(&scan, TC_MOVE_to_state));
+	}
+	tc_scan_end(&scan);
+	return history;
+}
+
 /* Did it end with results that its children are given? */
 static bool
 is_done(TcStepState state)

@@ -46,6 +46,12 @@ extern void tc_moves_seek(TcScan *scan, TcPlanKind kind, int64 task_id, int16 sl
 extern TcStepState tc_history_state(TcScan *scan, int column);
 
 /*
+ * The same of what is committed by now, in short: attempts that ended, and whether the
+ * newest record is of an end.
+ */
+extern TcStepHistory tc_history_read(TcStepKey key, int16 slot);
+
+/*
  * The results of a step, in the session's caller context; NULL where it has none.  A
  * step is completed or resolved once.
  */

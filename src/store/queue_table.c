@@ -143,6 +143,40 @@ tc_queue_add(const TcQueueRow *rows, int n)
 	tc_direct_insert(&tc_queue_table, fill_row, rows, n);
 }
 
+bool
+tc_queue_add_new(TcQueueRow *row)
+{
+	return tc_direct_insert_new(&tc_queue_table, "step_queue_pkey", fill_row, row, &row->place);
+}
+
+/* Locked rows, where they are. */
+static ItemPointerData *
+places_of(const TcQueueRow *rows, int n)
+{
+	ItemPointerData *places = palloc(sizeof(ItemPointerData) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		places[i] = rows[i].place;
+	return places;
+}
+
+static void
+fill_counts(const void *rows, int i, Datum *values, bool *nulls)
+{
+	const TcQueueRow *row = (const TcQueueRow *) rows + i;
+
+	values[TC_QUEUE_phase] = CharGetDatum(row->phase);
+	values[TC_QUEUE_visible_at] = TimestampTzGetDatum(row->visible_at);
+	values[TC_QUEUE_remaining_parents] = Int32GetDatum(row->remaining_parents);
+	values[TC_QUEUE_satisfied_parents] = Int32GetDatum(row->satisfied_parents);
+}
+
+bool
+tc_queue_write_counts(const TcQueueRow *rows, int n)
+{
+	return tc_direct_update(&tc_queue_table, places_of(rows, n), fill_counts, rows, n);
+}
+
 typedef struct Claims
 {
 	const TcQueueRow *rows;
@@ -175,9 +209,6 @@ tc_queue_write_claims(const TcQueueRow *rows, const int64 *tokens, const Timesta
 					  int n, const char *worker_id)
 {
 	Claims		claims = {rows, tokens, lease_until, worker_id};
-	ItemPointerData *places = palloc(sizeof(ItemPointerData) * Max(n, 1));
 
-	for (int i = 0; i < n; i++)
-		places[i] = rows[i].place;
-	return tc_direct_update(&tc_queue_table, places, fill_claim, &claims, n);
+	return tc_direct_update(&tc_queue_table, places_of(rows, n), fill_claim, &claims, n);
 }

@@ -49,6 +49,15 @@ extern void tc_queue_read(TcScan *scan, TcQueueRow *row);
 extern void tc_queue_add(const TcQueueRow *rows, int n);
 
 /*
+ * One such row, unless there is one with its key: then false.  Waits for others that
+ * write a row with it.  The row knows its place afterwards.
+ */
+extern bool tc_queue_add_new(TcQueueRow *row);
+
+/* Phase, time and counts of locked rows; false, and nothing changed, as with claims. */
+extern bool tc_queue_write_counts(const TcQueueRow *rows, int n);
+
+/*
  * Locked rows become claims, of attempts and flow keys as the rows say.  Returns
  * false, and changes nothing, where that takes a statement: see tc_direct_update().
  */

@@ -151,42 +151,6 @@ tc_queue_lock_wait(TcStepKey key, char phase, TcLockPolicy policy, TcQueueRow *r
 	return true;
 }
 
-static TcPlan plan_lock_waiting = {
-	.sql =
-	"SELECT " QUEUE_COLUMNS
-	" FROM unnest($2::bigint[], $3::int[]) AS i(task_id, step_no)"
-	" JOIN tasker.step_queue q"
-	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
-	" WHERE q.phase IN ('w', 'm', 'x')"
-	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
-};
-
-int
-tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows)
-{
-	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
-	int			found = 0;
-	int			end;
-
-	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[3];
-		uint64		count;
-
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		count = tc_plan_run(&plan_lock_waiting, values, NULL);
-		for (uint64 i = 0; i < count; i++)
-			read_queue_row(i, &(*rows)[found++]);
-	}
-	return found;
-}
-
 /*
  * A report on a step that is not claimed must not lock it: rows that wait for
  * parents are locked after the claims of those parents.
@@ -309,24 +273,16 @@ tc_queue_read_task(int64 task_id, TcQueueRow **rows)
 	return (int) count;
 }
 
-static TcPlan plan_peek_lane = {
-	.sql =
-	"SELECT lane_id FROM tasker.step_queue WHERE task_id = $1 AND step_no = $2 AND shard_key = $3",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT8OID, INT4OID, INT4OID},
-};
-
 int32
 tc_queue_peek_lane(TcStepKey key)
 {
-	Datum		values[3] = {
-		Int64GetDatum(key.task_id), Int32GetDatum(key.step_no),
-		Int32GetDatum(tc_shard_key(key.task_id))
-	};
+	TcScan		scan;
+	int32		lane_id;
 
-	return tc_plan_run(&plan_peek_lane, values, NULL) == 0 ? 0 : tc_row_int32(0, 1);
+	tc_queue_seek(&scan, TC_WRITE, key);
+	lane_id = tc_scan_next(&scan) ? tc_scan_int32(&scan, TC_QUEUE_lane_id) : 0;
+	tc_scan_end(&scan);
+	return lane_id;
 }
 
 /* Counts the rows before it locks those that are free. */
@@ -409,108 +365,144 @@ tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 	tc_queue_insert(fresh, nfresh);
 }
 
+/* ---- joins ---------------------------------------------------------------- */
+
+/* What became of looking for the row of a step that may wait. */
+typedef enum Found
+{
+	FOUND_NOTHING,
+	FOUND_BEGUN,				/* it runs, or has run: nothing waits */
+	FOUND_LOCKED,
+	FOUND_MADE,
+	FOUND_CHANGED				/* the row came, or went, while we waited */
+} Found;
+
+static bool
+keeps_still(char phase)
+{
+	return phase == TC_PHASE_WAITING || phase == TC_PHASE_ENDED || phase == TC_PHASE_MAP;
+}
+
 /*
- * Locks first, in order; then counts.  A row that another transaction counted
- * down while we waited is read again in its newest version, so no count is lost
- * and exactly one of two last parents sees zero.
+ * A row that has begun must not be locked: whoever holds it goes on to the joins
+ * below, and may have come from one above.
  */
-static TcPlan plan_count_down = {
-	.sql =
-	"WITH locked AS MATERIALIZED ("
-	" SELECT q.task_id, q.step_no, i.counted, i.satisfied, i.visible_at,"
-	"  q.phase = 'w' AND (q.remaining_parents = i.counted OR (i.at_first AND i.satisfied > 0)) AS runs"
-	" FROM unnest($2::bigint[], $3::int[], $4::int[], $5::int[], $6::timestamptz[], $7::boolean[])"
-	"  AS i(task_id, step_no, counted, satisfied, visible_at, at_first)"
-	" JOIN tasker.step_queue q"
-	"  ON q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1"
-	" WHERE q.phase IN ('w', 'x')"
-	" ORDER BY q.task_id, q.step_no FOR UPDATE OF q)"
-	"UPDATE tasker.step_queue q SET"
-	" remaining_parents = CASE WHEN q.phase <> 'w' THEN q.remaining_parents WHEN l.runs THEN 0"
-	"  ELSE q.remaining_parents - l.counted END,"
-	" satisfied_parents = CASE WHEN q.phase = 'w' THEN q.satisfied_parents + l.satisfied"
-	"  ELSE q.satisfied_parents END,"
-	" phase = CASE WHEN l.runs THEN 'r' ELSE q.phase END,"
-	" visible_at = CASE WHEN l.runs THEN l.visible_at ELSE q.visible_at END"
-	" FROM locked l WHERE q.task_id = l.task_id AND q.step_no = l.step_no AND q.shard_key = $1"
-	" RETURNING " QUEUE_COLUMNS,
-	.kind = TC_WRITE,
-	.expect = SPI_OK_UPDATE_RETURNING,
-	.nargs = 7,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-		TIMESTAMPTZARRAYOID, BOOLARRAYOID},
-};
-
-/* Counts as columns. */
-typedef struct CountColumns
+static Found
+lock_waiting(TcStepKey key, TcQueueRow *row)
 {
-	int32	   *counted;
-	int32	   *satisfied;
-	TimestampTz *visible_at;
-	bool	   *at_first;
-} CountColumns;
+	Found		found;
+	TcScan		scan;
 
-static CountColumns
-count_columns(const TcJoinCount *joins, int n)
-{
-	CountColumns columns = {
-		palloc(sizeof(int32) * Max(n, 1)), palloc(sizeof(int32) * Max(n, 1)),
-		palloc(sizeof(TimestampTz) * Max(n, 1)), palloc(sizeof(bool) * Max(n, 1))
-	};
-
-	for (int i = 0; i < n; i++)
+	tc_queue_seek(&scan, TC_WRITE, key);
+	if (!tc_scan_next(&scan))
+		found = FOUND_NOTHING;
+	else if (!keeps_still(tc_scan_char(&scan, TC_QUEUE_phase)))
+		found = FOUND_BEGUN;
+	else if (!tc_scan_lock(&scan, LockTupleExclusive, LockWaitBlock))
+		found = FOUND_CHANGED;
+	else if (!keeps_still(tc_scan_char(&scan, TC_QUEUE_phase)))
+		found = FOUND_BEGUN;
+	else
 	{
-		columns.counted[i] = joins[i].counted;
-		columns.satisfied[i] = joins[i].satisfied;
-		columns.visible_at[i] = joins[i].visible_at;
-		columns.at_first[i] = joins[i].at_first;
+		tc_queue_read(&scan, row);
+		found = FOUND_LOCKED;
 	}
-	return columns;
+	tc_scan_end(&scan);
+	return found;
 }
 
-/* How many rows there have to be: only a join that its rule let run already may lack its own. */
-static int
-count_required(const TcJoinCount *joins, int start, int end)
+static void
+count_parents(TcQueueRow *row, const TcJoin *join)
 {
-	int			required = 0;
+	bool		runs = row->remaining_parents == join->counted || (join->at_first && join->satisfied > 0);
 
-	for (int i = start; i < end; i++)
-		required += joins[i].may_run ? 0 : 1;
-	return required;
+	row->satisfied_parents += join->satisfied;
+	row->remaining_parents = runs ? 0 : row->remaining_parents - join->counted;
+	if (!runs)
+		return;
+	row->phase = TC_PHASE_READY;
+	row->visible_at = join->row.visible_at;
 }
 
+/*
+ * A join without a row has nothing counted, or has ended: its history tells.  One
+ * that waits for all its parents does not end meanwhile, since we hold one of
+ * them; one that runs at the first may, so it is looked at again behind our row.
+ */
+static Found
+make_waiting(const TcJoin *join, TcQueueRow *row)
+{
+	TcStepHistory history = tc_history_read(join->row.key, join->row.slot);
+
+	if (history.begun)
+		return FOUND_BEGUN;
+	*row = join->row;
+	row->attempt_no = history.attempt_no;
+	if (join->counted > 0)
+		count_parents(row, join);
+	if (!tc_queue_add_new(row))
+		return FOUND_CHANGED;
+	if (!join->at_first || !tc_history_read(row->key, row->slot).begun)
+		return FOUND_MADE;
+	tc_queue_remove(&row->key, 1);
+	return FOUND_BEGUN;
+}
+
+/*
+ * The row is locked where there is one, and made where there should be one: both
+ * keep others who count parents off this join waiting until we are through.
+ */
+static Found
+take_waiting(const TcJoin *join, TcQueueRow *row)
+{
+	Found		found;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		found = lock_waiting(join->row.key, row);
+		if (found == FOUND_NOTHING && join->row.phase != 0)
+			found = make_waiting(join, row);
+	} while (found == FOUND_CHANGED);
+	return found;
+}
+
+static void
+write_counts(const TcQueueRow *rows, int n)
+{
+	if (n > 0 && !tc_queue_write_counts(rows, n))
+		tc_queue_settle_waiting(rows, n);
+}
+
+/*
+ * In order, each lock before the next.  A row that another transaction counted down
+ * while we waited is read in its newest version, so no count is lost and exactly one
+ * of two last parents sees zero.
+ */
 int
-tc_queue_count_down(const TcJoinCount *joins, int n, TcQueueRow **rows)
+tc_queue_count_down(const TcJoin *joins, int n, TcQueueRow **rows)
 {
-	KeyColumns	keys = key_columns(joins, sizeof(TcJoinCount), n);
-	CountColumns columns = count_columns(joins, n);
+	TcQueueRow *counted = palloc(sizeof(TcQueueRow) * Max(n, 1));
+	int			ncounted = 0;
 	int			found = 0;
-	int			end;
 
 	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
-	for (int start = 0; start < n; start = end)
+	for (int i = 0; i < n; i++)
 	{
-		Datum		values[7];
-		uint64		count;
-		int			m;
+		TcQueueRow *row = &(*rows)[found];
+		Found		how = take_waiting(&joins[i], row);
 
-		end = tc_shard_run_end(keys.task_ids, start, n);
-		m = end - start;
-		bind_keys(values, &keys, start, end);
-		values[3] = tc_array_int32(columns.counted + start, m);
-		values[4] = tc_array_int32(columns.satisfied + start, m);
-		values[5] = tc_array_timestamptz(columns.visible_at + start, m);
-		values[6] = tc_array_bool(columns.at_first + start, m);
-		count = tc_plan_run(&plan_count_down, values, NULL);
-		if (count < count_required(joins, start, end))
-			elog(ERROR, "a waiting join of task " INT64_FORMAT " has no queue row",
-				 keys.task_ids[start]);
-		for (uint64 i = 0; i < count; i++)
+		if (how != FOUND_LOCKED && how != FOUND_MADE)
+			continue;
+		found++;
+		if (how == FOUND_LOCKED && row->phase == TC_PHASE_WAITING && joins[i].counted > 0)
 		{
-			read_queue_row(i, &(*rows)[found]);
-			post_time(&(*rows)[found++]);
+			count_parents(row, &joins[i]);
+			counted[ncounted++] = *row;
 		}
+		post_time(row);
 	}
+	write_counts(counted, ncounted);
 	return found;
 }
 
@@ -977,57 +969,13 @@ tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests)
 		rests[i] = rest_of(task_ids[i]);
 }
 
-/* Not EXISTS: the planner would hash the whole history to answer it. */
-static TcPlan plan_histories = {
-	.sql =
-	"SELECT coalesce((SELECT a.attempt_no FROM tasker.step_attempts a"
-	"  WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.slot = t.slot"
-	"  ORDER BY a.attempt_no DESC LIMIT 1), 0),"
-	" (SELECT h.to_state FROM ("
-	"  (SELECT a.attempt_no, 0::bigint AS move_id, a.to_state FROM tasker.step_attempts a"
-	"   WHERE a.task_id = i.task_id AND a.step_no = i.step_no AND a.shard_key = $1 AND a.slot = t.slot"
-	"   ORDER BY a.attempt_no DESC LIMIT 1)"
-	"  UNION ALL"
-	"  (SELECT m.after_attempt_no, m.move_id, m.to_state FROM tasker.step_moves m"
-	"   WHERE m.task_id = i.task_id AND m.step_no = i.step_no AND m.shard_key = $1 AND m.slot = t.slot"
-	"   ORDER BY m.move_id DESC LIMIT 1)) h"
-	"  ORDER BY h.attempt_no DESC, h.move_id DESC LIMIT 1),"
-	" (SELECT true FROM tasker.step_queue q"
-	"  WHERE q.task_id = i.task_id AND q.step_no = i.step_no AND q.shard_key = $1) IS NOT NULL"
-	" FROM unnest($2::bigint[], $3::int[]) WITH ORDINALITY AS i(task_id, step_no, ord)"
-	" JOIN tasker.tasks t ON t.task_id = i.task_id AND t.shard_key = $1 ORDER BY i.ord",
-	.kind = TC_WRITE,
-	.expect = SPI_OK_SELECT,
-	.nargs = 3,
-	.argtypes = {INT4OID, INT8ARRAYOID, INT4ARRAYOID},
-};
-
-void
-tc_step_histories(const TcStepKey *keys, int n, TcStepHistory *histories)
+TcStepHistory
+tc_step_history(TcStepKey key, int16 slot)
 {
-	KeyColumns	columns = key_columns(keys, sizeof(TcStepKey), n);
-	int			end;
+	TcStepHistory history = tc_history_read(key, slot);
 
-	for (int start = 0; start < n; start = end)
-	{
-		Datum		values[3];
-		uint64		count;
-
-		end = tc_shard_run_end(columns.task_ids, start, n);
-		bind_keys(values, &columns, start, end);
-		count = tc_plan_run(&plan_histories, values, NULL);
-		for (uint64 i = 0; i < count; i++)
-		{
-			const char *state_name = tc_row_text(i, 2);
-			TcStepState state = TC_STEP_PENDING;
-
-			if (state_name != NULL && !tc_step_state_parse(state_name, &state))
-				elog(ERROR, "unknown step state in the history of task " INT64_FORMAT,
-					 keys[start + i].task_id);
-			histories[start + i].attempt_no = tc_row_int32(i, 1);
-			histories[start + i].begun = tc_row_bool(i, 3) || tc_step_state_is_ended(state);
-		}
-	}
+	history.begun = history.begun || tc_queue_peek_lane(key) != 0;
+	return history;
 }
 
 static TcPlan plan_attempts_by_token = {

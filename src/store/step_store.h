@@ -53,7 +53,7 @@ typedef struct TcQueueRow
 	struct varlena *checkpoint;
 	int16		slot;			/* of the task's history */
 	int64		flow_key_id;	/* of a claim that holds it, or a parked row; else 0 */
-	ItemPointerData place;		/* of a row that tc_queue_lock_claims() locked */
+	ItemPointerData place;		/* of a row that was locked to be written */
 } TcQueueRow;
 
 /* Can it still run? */
@@ -81,9 +81,6 @@ extern int	tc_step_key_compare(const void *a, const void *b);
  * newest version.
  */
 extern int	tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows);
-
-/* The same for rows that wait for parents, of maps whose instances run, and of steps that ended before their parents. */
-extern int	tc_queue_lock_waiting(const TcStepKey *keys, int n, TcQueueRow **rows);
 
 /* What becomes of a lock that somebody else holds: 55P03 at once for TC_LOCK_RAISES. */
 typedef enum TcLockPolicy
@@ -134,22 +131,25 @@ extern void tc_queue_fail(const TcQueueRow *row, const TcFailure *failure);
 /* Records the lost attempts of expired leases that are about to be claimed anew. */
 extern void tc_queue_record_expired(const TcQueueRow *rows, int n);
 
-/* Parents of a waiting join that have just ended. */
-typedef struct TcJoinCount
+/*
+ * A step of which parents have just ended.  The row is what a join gets that has none
+ * yet, ready but for its parents; of phase 0 for a step that gets none here.
+ */
+typedef struct TcJoin
 {
-	TcStepKey	key;			/* first: sorted by it */
-	int32		counted;		/* that it waits for no more */
+	TcQueueRow	row;			/* first: sorted by its key */
+	bool		at_first;		/* it runs at the first parent that is satisfied */
+	int32		counted;		/* parents that it waits for no more; 0 = it is only locked */
 	int32		satisfied;		/* of these */
-	TimestampTz visible_at;		/* once it is ready */
-	bool		at_first;		/* it runs at the first that is satisfied */
-	bool		may_run;		/* it may run already, or have run: there need be no row that waits */
-} TcJoinCount;
+} TcJoin;
 
 /*
- * Counts parents off waiting joins; none of them may end with it.  Returns those
- * that wait or ended before, in their new form: phase ready where it runs now.
+ * Counts parents off joins that wait; none of them may end with it.  Returns the
+ * rows in their new form, locked: phase ready where a join runs now.  A join that
+ * has begun is left out; rows of maps whose instances run, and of steps that ended
+ * before their parents, are locked and not changed.
  */
-extern int	tc_queue_count_down(const TcJoinCount *joins, int n, TcQueueRow **rows);
+extern int	tc_queue_count_down(const TcJoin *joins, int n, TcQueueRow **rows);
 
 /* Counts satisfied instances off the row of their map, and returns it in its new form. */
 extern void tc_queue_count_down_map(TcStepKey key, int32 counted, TcQueueRow *row);
@@ -233,7 +233,7 @@ typedef struct TcStepHistory
 	bool		begun;			/* it has a row, or ended in a state that it does not leave by itself */
 } TcStepHistory;
 
-extern void tc_step_histories(const TcStepKey *keys, int n, TcStepHistory *histories);
+extern TcStepHistory tc_step_history(TcStepKey key, int16 slot);
 
 /* What is left of a task in the queue. */
 typedef enum TcQueueRest
