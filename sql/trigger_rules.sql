@@ -217,3 +217,34 @@ SELECT task_state FROM tasker.resolve_step(:t * 1000000::bigint + 3, '1');
 SELECT array_agg(workflow_step_id) AS ids, array_agg(claim_token) AS tokens FROM tasker.claim_steps('w', 2, task_id => :t) \gset
 SELECT sum(steps_ready), array_agg(DISTINCT status) FROM tasker.complete_steps(:'ids', :'tokens', '{1,2}');
 SELECT * FROM tasker.verify_task(:t);
+
+-- a join that ran after a failure, and has ended when the failed step is tried again and ends once more
+CREATE FUNCTION pg_temp.states(task bigint) RETURNS text LANGUAGE sql AS
+	$$ SELECT string_agg(name || ' ' || state || coalesce(' ' || phase::text, ''), ', ' ORDER BY step_no)
+		FROM tasker.workflow_steps LEFT JOIN tasker.step_queue USING (task_id, step_no) WHERE task_id = task $$;
+SELECT task_id AS t FROM tasker.create_task_from_definition('{"name": "again", "namespace": "rules", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c"},
+	{"name": "done", "trigger_rule": "all_done", "depends_on": ["a", "b"]}]}') \gset
+SELECT pg_temp.finish(:t, 'a', 'complete'), pg_temp.finish(:t, 'b', 'fail');
+SELECT step_id, token FROM pg_temp.claim(:t, 'done') \gset
+SELECT task_state, steps_ready FROM tasker.reset_step(:t * 1000000::bigint + 2);
+SELECT status FROM tasker.complete_step(:step_id, :token, '1');
+SELECT pg_temp.states(:t);
+SELECT pg_temp.finish(:t, 'b', 'complete'), pg_temp.states(:t);
+SELECT pg_temp.run(:t), pg_temp.states(:t);
+SELECT state FROM tasker.tasks WHERE task_id = :t;
+SELECT * FROM tasker.verify_task(:t);
+
+-- one that failed itself and was reset with all its parents: nothing is counted, and its attempts are not forgotten
+SELECT task_id AS t FROM tasker.create_task_from_definition('{"name": "again", "namespace": "rules", "version": "2", "steps": [{"name": "a"}, {"name": "b"},
+	{"name": "done", "trigger_rule": "all_done", "depends_on": ["a", "b"]}]}') \gset
+SELECT pg_temp.finish(:t, step, 'fail') FROM unnest('{a,b,done}'::text[]) step;
+SELECT count(*) FROM unnest('{1,2,3}'::int[]) step, tasker.reset_step(:t * 1000000::bigint + step);
+SELECT pg_temp.states(:t);
+SELECT remaining_parents FROM tasker.workflow_steps WHERE task_id = :t AND name = 'done';
+SELECT pg_temp.finish(:t, 'b', 'fail'), pg_temp.states(:t);
+SELECT phase, remaining_parents, attempts, attempt_no FROM tasker.step_queue WHERE task_id = :t AND step_no = 3;
+SELECT pg_temp.finish(:t, 'a', 'complete'), pg_temp.states(:t);
+SELECT pg_temp.finish(:t, 'done', 'complete'), pg_temp.states(:t);
+SELECT state FROM tasker.tasks WHERE task_id = :t;
+SELECT attempt_no, attempt, outcome FROM tasker.step_attempts WHERE task_id = :t AND step_no = 3 ORDER BY 1;
+SELECT * FROM tasker.verify_task(:t);

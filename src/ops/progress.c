@@ -67,6 +67,7 @@ tc_join_of(const TcEnded *parent, const TcTemplate *template, int32 node)
 	TcJoin		join = {
 		.row = tc_child_row(parent, node),
 		.at_first = template->steps[node].trigger_rule == TC_TRIGGER_ONE_SATISFIED,
+		.may_run = tc_may_run_already(&template->steps[node]),
 	};
 
 	join.row.phase = TC_PHASE_WAITING;
@@ -74,6 +75,7 @@ tc_join_of(const TcEnded *parent, const TcTemplate *template, int32 node)
 	return join;
 }
 
+/* What counts for the other rules has ended for good: only a failed step can be reset. */
 bool
 tc_may_run_already(const TcStep *step)
 {

@@ -425,15 +425,17 @@ count_parents(TcQueueRow *row, const TcJoin *join)
 }
 
 /*
- * A join without a row has nothing counted, or has ended: its history tells.  One
- * that waits for all its parents does not end meanwhile, since we hold one of
- * them; one that runs at the first may, so it is looked at again behind our row.
+ * A join without a row has nothing counted, or has run and ended, where its rule let it
+ * run before its parents were through: then its history tells.  One that the first
+ * parent lets run may do so even now, so it is looked at again behind our row.
  */
 static Found
 make_waiting(const TcJoin *join, TcQueueRow *row)
 {
-	TcStepHistory history = tc_history_read(join->row.key, join->row.slot);
+	TcStepHistory history = {0};
 
+	if (join->may_run)
+		history = tc_history_read(join->row.key, join->row.slot);
 	if (history.begun)
 		return FOUND_BEGUN;
 	*row = join->row;

@@ -139,6 +139,7 @@ typedef struct TcJoin
 {
 	TcQueueRow	row;			/* first: sorted by its key */
 	bool		at_first;		/* it runs at the first parent that is satisfied */
+	bool		may_run;		/* it may have run, though a parent ends only now, or once more */
 	int32		counted;		/* parents that it waits for no more; 0 = it is only locked */
 	int32		satisfied;		/* of these */
 } TcJoin;
