@@ -204,37 +204,6 @@ tc_emit_begin(FunctionCallInfo fcinfo, TcEmit *emit)
 }
 
 void
-tc_emit_null(TcEmit *emit)
-{
-	emit->nulls[emit->column++] = true;
-}
-
-void
-tc_emit_datum(TcEmit *emit, Datum value)
-{
-	emit->nulls[emit->column] = false;
-	emit->values[emit->column++] = value;
-}
-
-void
-tc_emit_int64(TcEmit *emit, int64 value)
-{
-	tc_emit_datum(emit, Int64GetDatum(value));
-}
-
-void
-tc_emit_int32(TcEmit *emit, int32 value)
-{
-	tc_emit_datum(emit, Int32GetDatum(value));
-}
-
-void
-tc_emit_bool(TcEmit *emit, bool value)
-{
-	tc_emit_datum(emit, BoolGetDatum(value));
-}
-
-void
 tc_emit_text(TcEmit *emit, const char *value)
 {
 	if (value == NULL)
@@ -250,15 +219,6 @@ tc_emit_jsonb(TcEmit *emit, const struct varlena *value)
 		tc_emit_null(emit);
 	else
 		tc_emit_datum(emit, PointerGetDatum(value));
-}
-
-void
-tc_emit_timestamptz(TcEmit *emit, TimestampTz value)
-{
-	if (value == TC_NO_TIME)
-		tc_emit_null(emit);
-	else
-		tc_emit_datum(emit, TimestampTzGetDatum(value));
 }
 
 void

@@ -51,14 +51,49 @@ typedef struct TcEmit
 } TcEmit;
 
 extern void tc_emit_begin(FunctionCallInfo fcinfo, TcEmit *emit);
-extern void tc_emit_null(TcEmit *emit);
-extern void tc_emit_datum(TcEmit *emit, Datum value);
-extern void tc_emit_int64(TcEmit *emit, int64 value);
-extern void tc_emit_int32(TcEmit *emit, int32 value);
-extern void tc_emit_bool(TcEmit *emit, bool value);
 extern void tc_emit_text(TcEmit *emit, const char *value);	/* NULL = SQL NULL */
 extern void tc_emit_jsonb(TcEmit *emit, const struct varlena *value);	/* NULL = SQL NULL */
-extern void tc_emit_timestamptz(TcEmit *emit, TimestampTz value);	/* TC_NO_TIME = SQL NULL */
 extern void tc_emit_row(TcEmit *emit);
+
+static inline void
+tc_emit_null(TcEmit *emit)
+{
+	emit->nulls[emit->column++] = true;
+}
+
+static inline void
+tc_emit_datum(TcEmit *emit, Datum value)
+{
+	emit->nulls[emit->column] = false;
+	emit->values[emit->column++] = value;
+}
+
+static inline void
+tc_emit_int64(TcEmit *emit, int64 value)
+{
+	tc_emit_datum(emit, Int64GetDatum(value));
+}
+
+static inline void
+tc_emit_int32(TcEmit *emit, int32 value)
+{
+	tc_emit_datum(emit, Int32GetDatum(value));
+}
+
+static inline void
+tc_emit_bool(TcEmit *emit, bool value)
+{
+	tc_emit_datum(emit, BoolGetDatum(value));
+}
+
+/* TC_NO_TIME = SQL NULL */
+static inline void
+tc_emit_timestamptz(TcEmit *emit, TimestampTz value)
+{
+	if (value == TC_NO_TIME)
+		tc_emit_null(emit);
+	else
+		tc_emit_datum(emit, TimestampTzGetDatum(value));
+}
 
 #endif							/* TC_ARGS_H */

@@ -85,28 +85,43 @@ is_wanted(const StepFilter *filter, int64 step_id)
 		bsearch(&step_id, filter->ids, filter->n, sizeof(int64), tc_int64_compare) != NULL;
 }
 
+/* The names of states that came up so far, 0 for others. */
+typedef struct StateNames
+{
+	Datum		texts[TC_STEP_STATE_COUNT];
+} StateNames;
+
+static Datum
+state_name(StateNames *names, TcStepState state)
+{
+	if (names->texts[state] == 0)
+		names->texts[state] = CStringGetTextDatum(tc_step_state_name(state));
+	return names->texts[state];
+}
+
 static void
-emit_readiness(TcEmit *emit, const TcTaskView *view, int32 position)
+emit_readiness(TcEmit *emit, const TcTaskView *view, int32 position, StateNames *names)
 {
 	const TcStepView *step = &view->steps[position];
 	int32		node = tc_view_node(view, position);
 	const TcStep *definition = &view->template->steps[node];
-	int32		parents = tc_dag_parent_count(&view->template->dag, node);
-	int32		remaining = tc_view_remaining_parents(view, position);
+	TcParents	parents = tc_view_parents(view, position);
+	int32		total = tc_dag_parent_count(&view->template->dag, node);
 
 	tc_emit_int64(emit, tc_step_id(view->task.task_id, tc_view_step_no(view, position)));
 	tc_emit_int64(emit, view->task.task_id);
 	tc_emit_int32(emit, definition->named_step_id);
-	tc_emit_text(emit, tc_view_name(view, position));
-	tc_emit_text(emit, tc_step_state_name(step->state));
-	tc_emit_bool(emit, tc_view_is_triggered(step) || tc_view_verdict(view, position) == TC_VERDICT_RUNS);
+	tc_emit_datum(emit, PointerGetDatum(tc_view_name_text(view, position)));
+	tc_emit_datum(emit, state_name(names, step->state));
+	tc_emit_bool(emit, tc_view_is_triggered(step) ||
+				 tc_trigger_verdict(definition->trigger_rule, &parents) == TC_VERDICT_RUNS);
 	tc_emit_bool(emit, tc_retry_eligible(tc_step_state_is_ended(step->state), definition->retryable,
 										 step->attempts, step->max_attempts));
 	tc_emit_bool(emit, tc_view_is_ready(view, position));
 	tc_emit_timestamptz(emit, step->last_failure_at);
 	tc_emit_timestamptz(emit, tc_view_next_retry_at(step));
-	tc_emit_int32(emit, parents);
-	tc_emit_int32(emit, parents - remaining);
+	tc_emit_int32(emit, total);
+	tc_emit_int32(emit, total - tc_trigger_remaining(definition->trigger_rule, &parents));
 	tc_emit_int32(emit, step->attempts);
 	tc_emit_int32(emit, step->max_attempts);
 	if (step->state == TC_STEP_WAITING_FOR_RETRY && step->backoff_request_seconds >= 0)
@@ -120,11 +135,13 @@ emit_readiness(TcEmit *emit, const TcTaskView *view, int32 position)
 static void
 visit_readiness(const TcTaskView *view, TcEmit *emit, void *argument)
 {
+	StateNames	names = {{0}};
+
 	for (int32 i = 0; i < view->nsteps; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (is_wanted(argument, tc_step_id(view->task.task_id, tc_view_step_no(view, i))))
-			emit_readiness(emit, view, i);
+			emit_readiness(emit, view, i, &names);
 	}
 }
 

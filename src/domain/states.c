@@ -81,7 +81,7 @@ static const bool step_moves[TC_STEP_STATE_COUNT][TC_STEP_STATE_COUNT] = {
 	},
 };
 
-static int	find_name(const char *name, const char *const *names, int count);
+static int	find_name(const char *name, size_t length, const char *const *names, int count);
 static const char *list_moves(const bool *moves, const char *const *names, int count,
 							  char *buf, size_t size);
 
@@ -149,7 +149,7 @@ tc_step_state_name(TcStepState state)
 bool
 tc_task_state_parse(const char *name, TcTaskState *state)
 {
-	int			found = find_name(name, task_state_names, TC_TASK_STATE_COUNT);
+	int			found = find_name(name, strlen(name), task_state_names, TC_TASK_STATE_COUNT);
 
 	if (found < 0)
 		return false;
@@ -160,7 +160,13 @@ tc_task_state_parse(const char *name, TcTaskState *state)
 bool
 tc_step_state_parse(const char *name, TcStepState *state)
 {
-	int			found = find_name(name, step_state_names, TC_STEP_STATE_COUNT);
+	return tc_step_state_parse_bytes(name, strlen(name), state);
+}
+
+bool
+tc_step_state_parse_bytes(const char *name, size_t length, TcStepState *state)
+{
+	int			found = find_name(name, length, step_state_names, TC_STEP_STATE_COUNT);
 
 	if (found < 0)
 		return false;
@@ -183,11 +189,11 @@ tc_step_legal_moves(TcStepState from, char *buf, size_t size)
 }
 
 static int
-find_name(const char *name, const char *const *names, int count)
+find_name(const char *name, size_t length, const char *const *names, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
-		if (strcmp(name, names[i]) == 0)
+		if (strlen(names[i]) == length && memcmp(name, names[i], length) == 0)
 			return i;
 	}
 	return -1;

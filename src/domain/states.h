@@ -37,6 +37,9 @@ extern const char *tc_step_state_name(TcStepState state);
 extern bool tc_task_state_parse(const char *name, TcTaskState *state);
 extern bool tc_step_state_parse(const char *name, TcStepState *state);
 
+/* The same of a name that has no end but its length. */
+extern bool tc_step_state_parse_bytes(const char *name, size_t length, TcStepState *state);
+
 /*
  * The states a move from `from` may reach, comma-separated into buf (for the
  * HINT of TC010); "none" when there are none.

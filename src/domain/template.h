@@ -122,6 +122,7 @@ typedef struct TcStep
 {
 	int32		named_step_id;	/* 0 until stored */
 	const char *name;
+	const struct varlena *name_text;	/* the name as SQL has it; NULL until stored */
 	TcStepType	type;
 	TcTriggerRule trigger_rule;
 	const char *queue;

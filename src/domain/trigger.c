@@ -20,26 +20,38 @@ tc_parent_fate(TcStepState state, TcFailureRule on_failure, bool taken)
 		[TC_ON_FAILURE_CONTINUE] = TC_PARENT_SATISFIED,
 	};
 
-	if (tc_step_state_satisfies(state))
-		return taken ? TC_PARENT_SATISFIED : TC_PARENT_SKIPPED;
-	if (state == TC_STEP_SKIPPED)
-		return TC_PARENT_SKIPPED;
-	if (state == TC_STEP_CANCELLED)
-		return TC_PARENT_CANCELLED;
-	return state == TC_STEP_ERROR ? fate_of_failure[on_failure] : TC_PARENT_OPEN;
+	switch (state)
+	{
+		case TC_STEP_PENDING:
+		case TC_STEP_IN_PROGRESS:
+		case TC_STEP_WAITING_FOR_RETRY:
+			return TC_PARENT_OPEN;
+		case TC_STEP_COMPLETE:
+		case TC_STEP_RESOLVED_MANUALLY:
+			return taken ? TC_PARENT_SATISFIED : TC_PARENT_SKIPPED;
+		case TC_STEP_ERROR:
+			return fate_of_failure[on_failure];
+		case TC_STEP_CANCELLED:
+			return TC_PARENT_CANCELLED;
+		case TC_STEP_SKIPPED:
+			return TC_PARENT_SKIPPED;
+		case TC_STEP_STATE_COUNT:
+			break;
+	}
+	pg_unreachable();
 }
+
+/* rows: rules; columns: open, satisfied, skipped, cancelled, failed */
+static const bool counts[TC_TRIGGER_RULE_COUNT][TC_PARENT_FATE_COUNT] = {
+	[TC_TRIGGER_ALL_SATISFIED] = {false, true, false, false, false},
+	[TC_TRIGGER_NONE_FAILED] = {false, true, true, true, false},
+	[TC_TRIGGER_ONE_SATISFIED] = {false, true, true, true, false},
+	[TC_TRIGGER_ALL_DONE] = {false, true, true, true, true},
+};
 
 bool
 tc_trigger_counts(TcTriggerRule rule, TcParentFate fate)
 {
-	/* rows: rules; columns: open, satisfied, skipped, cancelled, failed */
-	static const bool counts[TC_TRIGGER_RULE_COUNT][TC_PARENT_FATE_COUNT] = {
-		[TC_TRIGGER_ALL_SATISFIED] = {false, true, false, false, false},
-		[TC_TRIGGER_NONE_FAILED] = {false, true, true, true, false},
-		[TC_TRIGGER_ONE_SATISFIED] = {false, true, true, true, false},
-		[TC_TRIGGER_ALL_DONE] = {false, true, true, true, true},
-	};
-
 	return counts[rule][fate];
 }
 
@@ -50,7 +62,7 @@ tc_trigger_remaining(TcTriggerRule rule, const TcParents *parents)
 
 	for (int fate = 0; fate < TC_PARENT_FATE_COUNT; fate++)
 	{
-		if (!tc_trigger_counts(rule, (TcParentFate) fate))
+		if (!counts[rule][fate])
 			remaining += parents->fates[fate];
 	}
 	return remaining;

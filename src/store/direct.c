@@ -626,6 +626,12 @@ tc_scan_timestamptz(TcScan *scan, int column)
 	return isnull ? TC_NO_TIME : DatumGetTimestampTz(found);
 }
 
+struct varlena *
+tc_scan_text_in_place(TcScan *scan, int column)
+{
+	return DatumGetTextPP(value(scan, column));
+}
+
 char *
 tc_scan_text_in(TcScan *scan, int column, MemoryContext context)
 {

@@ -96,6 +96,13 @@ extern void tc_scan_end(TcScan *scan);	/* one that has never begun, too */
  */
 extern bool tc_scan_lock(TcScan *scan, LockTupleMode mode, LockWaitPolicy policy);
 
+/* For who reads most columns of the row at hand: all of them are found in one pass. */
+static inline void
+tc_scan_take_apart(TcScan *scan)
+{
+	slot_getallattrs(scan->slot);
+}
+
 /* Values of the row at hand, by the position of their column in the TcTable. */
 extern bool tc_scan_isnull(TcScan *scan, int column);
 extern int64 tc_scan_int64(TcScan *scan, int column);
@@ -104,6 +111,9 @@ extern int16 tc_scan_int16(TcScan *scan, int column);
 extern bool tc_scan_bool(TcScan *scan, int column);
 extern char tc_scan_char(TcScan *scan, int column);
 extern TimestampTz tc_scan_timestamptz(TcScan *scan, int column);	/* TC_NO_TIME for NULL */
+
+/* A text that is not null, there as long as the row is at hand. */
+extern struct varlena *tc_scan_text_in_place(TcScan *scan, int column);
 
 /* Copies in the session's caller context, NULL as NULL. */
 extern char *tc_scan_text(TcScan *scan, int column);

@@ -293,7 +293,7 @@ tc_document_step(const TcTaskView *view, int32 position, TimestampTz next_retry_
 	values[9] = Int32GetDatum(view->task.priority);
 	values[10] = PointerGetDatum(parents_of(view->template, node));
 	values[11] = Int32GetDatum(node + 1);
-	values[12] = CStringGetTextDatum(tc_view_name(view, position));
+	values[12] = PointerGetDatum(tc_view_name_text(view, position));
 	tc_session_pin_utc();
 	tc_plan_run(&plan_step, values, nulls);
 	return tc_row_varlena(0, 1);

@@ -146,9 +146,10 @@ tc_moves_seek(TcScan *scan, TcPlanKind kind, int64 task_id, int16 slot, int32 fi
 TcStepState
 tc_history_state(TcScan *scan, int column)
 {
+	struct varlena *name = tc_scan_text_in_place(scan, column);
 	TcStepState state;
 
-	if (!tc_step_state_parse(tc_scan_text(scan, column), &state))
+	if (!tc_step_state_parse_bytes(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), &state))
 		elog(ERROR, "unknown step state in the history");
 	return state;
 }

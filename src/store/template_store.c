@@ -422,6 +422,7 @@ load_step(TcStep *step, uint64 row)
 {
 	step->named_step_id = tc_row_int32(row, 1);
 	step->name = row_text_here(row, 2);
+	step->name_text = row_varlena_here(row, 2);
 	step->queue = row_text_here(row, 3);
 	step->priority = tc_row_int32(row, 4);
 	step->handler_class = row_text_here(row, 5);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 
 #include "compat.h"
 #include "domain/retry.h"
@@ -52,9 +53,11 @@ read_queue(TcTaskView *view, StepRange range)
 	tc_queue_seek_steps(&scan, TC_READ, view->task.task_id, range.first, range.last);
 	while (tc_scan_next(&scan))
 	{
-		int32		position = tc_view_position(view, tc_scan_int32(&scan, TC_QUEUE_step_no));
+		int32		position;
 
 		CHECK_FOR_INTERRUPTS();
+		tc_scan_take_apart(&scan);
+		position = tc_view_position(view, tc_scan_int32(&scan, TC_QUEUE_step_no));
 		view->live_rows++;
 		if (position < 0)
 			view->foreign_rows++;
@@ -77,10 +80,17 @@ read_end(TcScan *scan, int state_column, int time_column, TimestampTz claimed_at
 		step->last_attempted_at = claimed_at;
 }
 
+static bool
+text_is(const struct varlena *value, const char *expected)
+{
+	return VARSIZE_ANY_EXHDR(value) == strlen(expected) &&
+		memcmp(VARDATA_ANY(value), expected, strlen(expected)) == 0;
+}
+
 static void
 read_attempt(TcScan *scan, TcStepView *step)
 {
-	bool		completed = strcmp(tc_scan_text(scan, TC_ATTEMPT_outcome), "completed") == 0;
+	bool		completed = text_is(tc_scan_text_in_place(scan, TC_ATTEMPT_outcome), "completed");
 
 	read_end(scan, TC_ATTEMPT_to_state, TC_ATTEMPT_finished_at,
 			 tc_scan_timestamptz(scan, TC_ATTEMPT_claimed_at), step);
@@ -104,13 +114,13 @@ read_attempt(TcScan *scan, TcStepView *step)
 static void
 read_move(TcScan *scan, TcStepView *step)
 {
-	const char *verb = tc_scan_text(scan, TC_MOVE_verb);
+	const struct varlena *verb = tc_scan_text_in_place(scan, TC_MOVE_verb);
 	bool		of_worker = !tc_scan_isnull(scan, TC_MOVE_worker_id);
 
 	read_end(scan, TC_MOVE_to_state, TC_MOVE_moved_at,
 			 of_worker ? tc_scan_timestamptz(scan, TC_MOVE_claimed_at) : TC_NO_TIME, step);
 	step->ended_by_move = true;
-	if (strcmp(verb, "reset") == 0 || strcmp(verb, "retry_task") == 0)
+	if (text_is(verb, "reset") || text_is(verb, "retry_task"))
 		step->history_attempts = 0;
 	step->backoff_request_seconds = -1;
 	if (step->last_recorded == TC_STEP_ERROR)
@@ -132,6 +142,7 @@ next_place(TcScan *scan, int step_column, int attempt_column)
 
 	if (place.there)
 	{
+		tc_scan_take_apart(scan);
 		place.step_no = tc_scan_int32(scan, step_column);
 		place.attempt_no = tc_scan_int32(scan, attempt_column);
 	}
@@ -373,12 +384,26 @@ tc_view_node(const TcTaskView *view, int32 position)
 	return tc_view_is_instance(view, position) ? view->template->map_nodes[map_at(view, position)] : position;
 }
 
+TcTriggerRule
+tc_view_trigger_rule(const TcTaskView *view, int32 position)
+{
+	return view->template->steps[tc_view_node(view, position)].trigger_rule;
+}
+
 const char *
 tc_view_name(const TcTaskView *view, int32 position)
 {
 	if (!tc_view_is_instance(view, position))
 		return view->template->steps[position].name;
 	return tc_step_display_name(view->template, tc_view_step_no(view, position), palloc(TC_STEP_NAME_BYTES));
+}
+
+const struct varlena *
+tc_view_name_text(const TcTaskView *view, int32 position)
+{
+	if (!tc_view_is_instance(view, position))
+		return view->template->steps[position].name_text;
+	return cstring_to_text(tc_view_name(view, position));
 }
 
 const TcMapView *
@@ -416,7 +441,6 @@ tc_view_blocks(const TcTaskView *view, int32 position)
 
 /* ---- parents ------------------------------------------------------------- */
 
-
 TcParentFate
 tc_view_fate(const TcTaskView *view, int32 parent, int32 node)
 {
@@ -427,36 +451,32 @@ tc_view_fate(const TcTaskView *view, int32 parent, int32 node)
 }
 
 TcParents
-tc_view_parents(const TcTaskView *view, int32 node)
+tc_view_parents(const TcTaskView *view, int32 position)
 {
 	const TcDag *dag = &view->template->dag;
 	TcParents	parents = {{0}};
 
-	for (int p = dag->parent_start[node]; p < dag->parent_start[node + 1]; p++)
-		parents.fates[tc_view_fate(view, dag->parents[p], node)]++;
+	if (tc_view_is_instance(view, position))
+		return parents;
+	for (int p = dag->parent_start[position]; p < dag->parent_start[position + 1]; p++)
+		parents.fates[tc_view_fate(view, dag->parents[p], position)]++;
 	return parents;
 }
 
 TcVerdict
 tc_view_verdict(const TcTaskView *view, int32 position)
 {
-	TcParents	parents;
+	TcParents	parents = tc_view_parents(view, position);
 
-	if (tc_view_is_instance(view, position))
-		return TC_VERDICT_RUNS;
-	parents = tc_view_parents(view, position);
-	return tc_trigger_verdict(view->template->steps[position].trigger_rule, &parents);
+	return tc_trigger_verdict(tc_view_trigger_rule(view, position), &parents);
 }
 
 int32
 tc_view_remaining_parents(const TcTaskView *view, int32 position)
 {
-	TcParents	parents;
+	TcParents	parents = tc_view_parents(view, position);
 
-	if (tc_view_is_instance(view, position))
-		return 0;
-	parents = tc_view_parents(view, position);
-	return tc_trigger_remaining(view->template->steps[position].trigger_rule, &parents);
+	return tc_trigger_remaining(tc_view_trigger_rule(view, position), &parents);
 }
 
 bool

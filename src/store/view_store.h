@@ -87,8 +87,11 @@ tc_view_is_instance(const TcTaskView *view, int32 position)
 	return position >= view->template->nsteps;
 }
 
+extern TcTriggerRule tc_view_trigger_rule(const TcTaskView *view, int32 position);
+
 /* The name of the step, in the current context where it is an instance. */
 extern const char *tc_view_name(const TcTaskView *view, int32 position);
+extern const struct varlena *tc_view_name_text(const TcTaskView *view, int32 position);
 
 /* The instances of a node, NULL where it is no map. */
 extern const TcMapView *tc_view_map(const TcTaskView *view, int32 node);
@@ -111,10 +114,10 @@ extern bool tc_view_blocks(const TcTaskView *view, int32 position);
 /* What a parent means to a step. */
 extern TcParentFate tc_view_fate(const TcTaskView *view, int32 parent, int32 node);
 
-/* The same of all its parents, counted. */
-extern TcParents tc_view_parents(const TcTaskView *view, int32 node);
+/* The same of all its parents, counted; an instance has none: it is there because its map runs. */
+extern TcParents tc_view_parents(const TcTaskView *view, int32 position);
 
-/* What its trigger rule makes of them; an instance is there because its map runs. */
+/* What its trigger rule makes of them. */
 extern TcVerdict tc_view_verdict(const TcTaskView *view, int32 position);
 
 /* How many of them it waits for; those count that a person could still change. */

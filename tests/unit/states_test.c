@@ -163,9 +163,13 @@ test_names(void)
 		tap_ok(!tc_task_state_parse(unknown[i], &task), "\"%s\" is no task state", unknown[i]);
 		tap_ok(!tc_step_state_parse(unknown[i], &step), "\"%s\" is no step state", unknown[i]);
 	}
+	tap_ok(!tc_step_state_parse_bytes("complete", strlen("comp"), &step), "the beginning of a name is none");
+	tap_ok(!tc_step_state_parse_bytes("", 0, &step), "nor is no name");
 	tap_ok(!tc_task_state_parse("skipped", &task), "a step state is no task state");
 	tap_ok(task == TC_TASK_ERROR && step == TC_STEP_ERROR,
 		   "an unknown name leaves the result alone");
+	tap_ok(tc_step_state_parse_bytes("completed", strlen("complete"), &step) && step == TC_STEP_COMPLETE,
+		   "bytes after its length are not of the name");
 }
 
 /* Nothing is written past a size that is less than the list needs. */
