@@ -3,7 +3,8 @@
  *	  The module: magic block and initialisation.
  *
  * Works without shared_preload_libraries: a backend loads the library with its
- * first call, and all there is not is the background worker.
+ * first call, and all there is not is the background worker, and what sessions tell
+ * each other in shared memory.
  */
 #include "postgres.h"
 
@@ -25,6 +26,7 @@ _PG_init(void)
 {
 	tc_guc_init();
 	tc_plans_init();
+	tc_marks_init();
 	tc_session_init();
 	tc_events_init();
 	tc_worker_init();

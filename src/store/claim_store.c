@@ -200,18 +200,15 @@ peek_task(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
 	return Min(found.n, max_steps);
 }
 
-/* Reads the ranges from their very beginning, and marks them if that took long. */
+/* Marks what was read from its beginning, if that took long. */
 static int
-peek_from_start(TcClaimRanges *ranges, int max_steps, TcCandidate **candidates)
+peek_and_mark(const TcClaimRanges *ranges, int max_steps, TcCandidate **candidates)
 {
 	TimestampTz *firsts = palloc(sizeof(TimestampTz) * Max(ranges->n, 1));
 	TimestampTz began = GetCurrentTimestamp();
 	int64		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
-	int			count;
+	int			count = peek(ranges, max_steps, candidates, firsts);
 
-	tc_marks_forget();
-	tc_marks_apply(ranges);
-	count = peek(ranges, max_steps, candidates, firsts);
 	blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - blocks;
 	if (tc_marks_walked(blocks, ranges->n, max_steps))
 		tc_marks_set(ranges, firsts, began);
@@ -222,19 +219,16 @@ int
 tc_claim_peek(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
 {
 	TcClaimRanges ranges;
-	TimestampTz *firsts;
 	int			count;
 
 	if (scope->task_id != 0)
 		return peek_task(scope, max_steps, candidates);
 	ranges = ranges_of(scope, "rc");
-	if (!ranges.marked)
-		return peek_from_start(&ranges, max_steps, candidates);
-	firsts = palloc(sizeof(TimestampTz) * Max(ranges.n, 1));
-	count = peek(&ranges, max_steps, candidates, firsts);
-	if (count < max_steps && tc_marks_may_walk(count == 0))
-		return peek_from_start(&ranges, max_steps, candidates);
-	return count;
+	count = peek_and_mark(&ranges, max_steps, candidates);
+	if (!ranges.marked || count >= max_steps || !tc_marks_may_walk(count == 0))
+		return count;
+	tc_marks_ignore(&ranges);
+	return peek_and_mark(&ranges, max_steps, candidates);
 }
 
 int
@@ -270,8 +264,8 @@ tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **ke
 /* ---- locks --------------------------------------------------------------- */
 
 /*
- * The sources in the order in which they first appear, which are few; wanted
- * tells how many rows to take from each.
+ * The sources in the order in which they first appear, which are few, each from its
+ * oldest candidate on; wanted tells how many rows to take from each.
  */
 static TcClaimRanges
 count_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, int *wanted)
@@ -294,12 +288,13 @@ count_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, i
 		{
 			sources.lane_ids[s] = candidates[i].lane_id;
 			sources.phases[s] = candidates[i].phase;
+			sources.lows[s] = candidates[i].visible_at;
 			wanted[s] = 0;
 			sources.n++;
 		}
+		sources.lows[s] = Min(sources.lows[s], candidates[i].visible_at);
 		wanted[s]++;
 	}
-	tc_marks_apply(&sources);
 	return sources;
 }
 

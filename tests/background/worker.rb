@@ -324,6 +324,61 @@ TESTS.part("restart") do
   TESTS.ok("and starts with another one", successor(db, pid) && sends(db, listener))
 end
 
+def claim_marked(db) = db.exec("SELECT task_id FROM tasker.claim_steps('w', 1, '{marks}')").first&.fetch("task_id")&.to_i
+
+def blocks_of_claim(db)
+  plan = JSON.parse(db.value("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT FROM tasker.claim_steps('w', 1, '{marks}')")).first.fetch("Plan")
+  plan.values_at("Shared Hit Blocks", "Shared Read Blocks").sum
+end
+
+def create_marked(db, number)
+  db.exec("SELECT count(*) FROM tasker.create_tasks((SELECT jsonb_agg('{\"name\": \"one\", \"namespace\": \"marks\"}'::jsonb) FROM generate_series(1, $1::int)))", number)
+end
+
+# A session that knows the lanes and the template, and has walked over nothing.
+def newcomer
+  connect(TEST).tap { |db| db.exec("SELECT FROM tasker.complete_step($1, $2, '1')", *db.claim(db.create("one", namespace: "'marks'"))) }
+end
+
+TESTS.part("marks of claims") do
+  db, = reconnect
+  db.exec("SELECT tasker.register_task_template('{\"name\": \"one\", \"namespace\": \"marks\", \"steps\": [{\"name\": \"s\"}]}')")
+  newcomer.close
+  old = connect(TEST)
+  old.exec("BEGIN ISOLATION LEVEL REPEATABLE READ")
+  old.exec("SELECT count(*) FROM tasker.tasks")
+  create_marked(db, 3000)
+  db.exec("SELECT FROM tasker.claim_steps('w', 3000, '{marks}') c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1')")
+  late = connect(TEST)
+  late.exec("BEGIN")
+  task = late.create("one", namespace: "'marks'")
+  create_marked(db, 300)
+  spared = eventually do
+    other = newcomer
+    walked = blocks_of_claim(db)
+    blocks = blocks_of_claim(other)
+    other.close
+    blocks if walked > 2 * blocks
+  end
+  TESTS.ok("what one session has walked over, a new one does not", spared)
+
+  claim_marked(db)
+  late.exec("COMMIT")
+  other = newcomer
+  TESTS.ok("a row in front of the mark that is committed late is found", eventually { claim_marked(other) == task })
+
+  first = connect(TEST)
+  first.exec("SELECT FROM tasker.claim_steps('w', 3000, '{marks}')")
+  task = db.create("one", namespace: "'marks'")
+  first.exec("BEGIN")
+  first.exec("SELECT FROM tasker.claim_steps('w', 1, '{marks}') c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1')")
+  create_marked(db, 300)
+  eventually { blocks_of_claim(first) > 100 } # once the marks of others are dead
+  first.exec("ROLLBACK")
+  TESTS.is("what a transaction has only deleted is in front of no other session's mark", claim_marked(newcomer), task)
+  old.close
+end
+
 TESTS.part("databases that come and go") do
   db, = reconnect
   configure(databases: "#{TEST}, background_other", maintenance_interval: "100ms")
