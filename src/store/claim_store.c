@@ -141,7 +141,7 @@ static int
 peek(const TcClaimRanges *ranges, int max_steps, TcCandidate **candidates, TimestampTz *firsts)
 {
 	Found		found = {.candidates = palloc(sizeof(TcCandidate) * 64), .size = 64};
-	TcScan		scan;
+	TcScan		scan = {0};
 	int			i;
 
 	for (i = 0; i < ranges->n; i++)
@@ -150,14 +150,10 @@ peek(const TcClaimRanges *ranges, int max_steps, TcCandidate **candidates, Times
 
 		if (found.n >= max_steps && ranges->priorities[i] < ranges->priorities[i - 1])
 			break;
-		if (i == 0)
-			tc_queue_seek_range(&scan, TC_WRITE, &range);
-		else
-			tc_queue_seek_range_again(&scan, &range);
+		tc_queue_seek_range(&scan, TC_WRITE, &range);
 		firsts[i] = look_at_range(&scan, &found, ranges->priorities[i], max_steps);
 	}
-	if (i > 0)
-		tc_scan_end(&scan);
+	tc_scan_end(&scan);
 	for (; i < ranges->n; i++)
 		firsts[i] = TC_NOT_LOOKED;
 	qsort(found.candidates, found.n, sizeof(TcCandidate), compare_candidates);
@@ -181,7 +177,7 @@ static int
 peek_task(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
 {
 	Found		found = {.candidates = palloc(sizeof(TcCandidate) * 64), .size = 64};
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	tc_queue_seek_steps(&scan, TC_WRITE, scope->task_id, 1, PG_INT32_MAX);
 	while (tc_scan_next(&scan))
@@ -235,7 +231,7 @@ int
 tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **keys)
 {
 	TcClaimRanges ranges = ranges_of(scope, "c");
-	TcScan		scan;
+	TcScan		scan = {0};
 	int			n = 0;
 
 	*keys = palloc(sizeof(TcStepKey) * Max(max_steps, 1));
@@ -243,10 +239,7 @@ tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **ke
 	{
 		TcQueueRange range = range_at(&ranges, i);
 
-		if (i == 0)
-			tc_queue_seek_range(&scan, TC_WRITE, &range);
-		else
-			tc_queue_seek_range_again(&scan, &range);
+		tc_queue_seek_range(&scan, TC_WRITE, &range);
 		while (n < max_steps && tc_scan_next(&scan))
 		{
 			TcStepKey	key = {tc_scan_int64(&scan, TC_QUEUE_task_id), tc_scan_int32(&scan, TC_QUEUE_step_no)};
@@ -256,8 +249,7 @@ tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **ke
 				(*keys)[n++] = key;
 		}
 	}
-	if (ranges.n > 0)
-		tc_scan_end(&scan);
+	tc_scan_end(&scan);
 	return n;
 }
 
@@ -327,16 +319,13 @@ lock_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, Tc
 	int		   *wanted = palloc(sizeof(int) * Max(n, 1));
 	TcClaimRanges sources = count_sources(scope, candidates, n, wanted);
 	int			nrows = 0;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	for (int s = 0; s < sources.n; s++)
 	{
 		TcQueueRange range = range_at(&sources, s);
 
-		if (s == 0)
-			tc_queue_seek_range(&scan, TC_WRITE, &range);
-		else
-			tc_queue_seek_range_again(&scan, &range);
+		tc_queue_seek_range(&scan, TC_WRITE, &range);
 		while (wanted[s] > 0 && tc_scan_next(&scan))
 		{
 			CHECK_FOR_INTERRUPTS();
@@ -346,8 +335,7 @@ lock_sources(const TcClaimScope *scope, const TcCandidate *candidates, int n, Tc
 			wanted[s]--;
 		}
 	}
-	if (sources.n > 0)
-		tc_scan_end(&scan);
+	tc_scan_end(&scan);
 	return nrows;
 }
 
@@ -356,7 +344,7 @@ tc_claim_lock_exactly(const TcClaimScope *scope, const TcCandidate *candidates, 
 {
 	TcCandidate *sorted = palloc(sizeof(TcCandidate) * Max(n, 1));
 	int			nrows = 0;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
 	if (n == 0)
@@ -391,7 +379,7 @@ int
 tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 {
 	int			found = 0;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	*tasks = palloc(sizeof(TcClaimTask) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -399,10 +387,7 @@ tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 		TcClaimTask *task = &(*tasks)[found];
 
 		CHECK_FOR_INTERRUPTS();
-		if (i == 0)
-			tc_tasks_seek(&scan, TC_WRITE, task_ids[i]);
-		else
-			tc_tasks_seek_again(&scan, task_ids[i]);
+		tc_tasks_seek(&scan, TC_WRITE, task_ids[i]);
 		if (!tc_scan_next(&scan))
 			continue;
 		task->task_id = task_ids[i];
@@ -412,8 +397,7 @@ tc_claim_read_tasks(const int64 *task_ids, int n, TcClaimTask **tasks)
 		task->priority = tc_scan_int32(&scan, TC_TASK_COLUMN_priority);
 		found++;
 	}
-	if (n > 0)
-		tc_scan_end(&scan);
+	tc_scan_end(&scan);
 	return found;
 }
 

@@ -76,16 +76,7 @@ tc_queue_seek_range(TcScan *scan, TcPlanKind kind, const TcQueueRange *range)
 	ScanKeyData keys[NRANGE_KEYS];
 
 	keys_of_range(range, keys);
-	tc_scan_begin(scan, &tc_queue_table, "step_queue_claim_idx", kind, keys, NRANGE_KEYS);
-}
-
-void
-tc_queue_seek_range_again(TcScan *scan, const TcQueueRange *range)
-{
-	ScanKeyData keys[NRANGE_KEYS];
-
-	keys_of_range(range, keys);
-	tc_scan_again(scan, keys, NRANGE_KEYS);
+	tc_scan_seek(scan, &tc_queue_table, "step_queue_claim_idx", kind, keys, NRANGE_KEYS);
 }
 
 void

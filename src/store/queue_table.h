@@ -29,7 +29,7 @@ extern void tc_queue_seek_again(TcScan *scan, TcStepKey key);
 /* The rows of a task from one step to another, in their order. */
 extern void tc_queue_seek_steps(TcScan *scan, TcPlanKind kind, int64 task_id, int32 first, int32 last);
 
-/* Rows of a lane and phase whose time lies between two others, oldest first. */
+/* Rows of a lane and phase whose time lies between two others, oldest first; begins or moves the scan: tc_scan_seek(). */
 typedef struct TcQueueRange
 {
 	int32		shard_key;
@@ -40,7 +40,6 @@ typedef struct TcQueueRange
 } TcQueueRange;
 
 extern void tc_queue_seek_range(TcScan *scan, TcPlanKind kind, const TcQueueRange *range);
-extern void tc_queue_seek_range_again(TcScan *scan, const TcQueueRange *range);
 
 /* The row at hand. */
 extern void tc_queue_read(TcScan *scan, TcQueueRow *row);

@@ -156,7 +156,7 @@ tc_task_find(const TcTaskRow *rows, int n, int64 task_id)
 bool
 tc_task_read(int64 task_id, TcTaskRow *row)
 {
-	TcScan		scan;
+	TcScan		scan = {0};
 	bool		found;
 
 	tc_tasks_seek(&scan, TC_READ, task_id);
@@ -174,15 +174,12 @@ lock_task(TcScan *scan, bool skip_locked)
 	return tc_scan_lock(scan, LockTupleNoKeyExclusive, skip_locked ? LockWaitSkip : LockWaitBlock);
 }
 
-/* Moves a scan that visits the tasks of a list, one after the other, in its order. */
+/* Moves a scan to a task. */
 static bool
-visit(TcScan *scan, const int64 *task_ids, int i)
+visit(TcScan *scan, int64 task_id)
 {
 	CHECK_FOR_INTERRUPTS();
-	if (i == 0)
-		tc_tasks_seek(scan, TC_WRITE, task_ids[i]);
-	else
-		tc_tasks_seek_again(scan, task_ids[i]);
+	tc_tasks_seek(scan, TC_WRITE, task_id);
 	return tc_scan_next(scan);
 }
 
@@ -190,16 +187,15 @@ int
 tc_task_read_latest(const int64 *task_ids, int n, TcTaskRow **rows)
 {
 	int			found = 0;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	*rows = palloc(sizeof(TcTaskRow) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		if (visit(&scan, task_ids, i))
+		if (visit(&scan, task_ids[i]))
 			tc_tasks_read(&scan, &(*rows)[found++]);
 	}
-	if (n > 0)
-		tc_scan_end(&scan);
+	tc_scan_end(&scan);
 	return found;
 }
 
@@ -207,16 +203,15 @@ int
 tc_task_lock(const int64 *task_ids, int n, bool skip_locked, TcTaskRow **rows)
 {
 	int			found = 0;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	*rows = palloc(sizeof(TcTaskRow) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		if (visit(&scan, task_ids, i) && lock_task(&scan, skip_locked))
+		if (visit(&scan, task_ids[i]) && lock_task(&scan, skip_locked))
 			tc_tasks_read(&scan, &(*rows)[found++]);
 	}
-	if (n > 0)
-		tc_scan_end(&scan);
+	tc_scan_end(&scan);
 	return found;
 }
 
@@ -250,15 +245,12 @@ void
 tc_task_write_moves(const TcTaskMove *moves, int n, const char *reason, const struct varlena *metadata)
 {
 	TcTaskChange *changes = palloc(sizeof(TcTaskChange) * Max(n, 1));
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (i == 0)
-			tc_tasks_seek(&scan, TC_WRITE, moves[i].task_id);
-		else
-			tc_tasks_seek_again(&scan, moves[i].task_id);
+		tc_tasks_seek(&scan, TC_WRITE, moves[i].task_id);
 		if (!tc_scan_next(&scan))
 			elog(ERROR, "a locked task row vanished");
 		changes[i] = change_of(&scan, moves[i].from, moves[i].to, moves[i].failed);
@@ -325,16 +317,15 @@ tc_task_start(int64 *task_ids, int n)
 {
 	TcTaskChange *changes = palloc(sizeof(TcTaskChange) * Max(n, 1));
 	int			started = 0;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	for (int i = 0; i < n; i++)
 	{
-		if (visit(&scan, task_ids, i) && tc_tasks_state(&scan) == TC_TASK_PENDING && lock_task(&scan, true) &&
+		if (visit(&scan, task_ids[i]) && tc_tasks_state(&scan) == TC_TASK_PENDING && lock_task(&scan, true) &&
 			tc_tasks_state(&scan) == TC_TASK_PENDING)
 			changes[started++] = change_of(&scan, TC_TASK_PENDING, TC_TASK_IN_PROGRESS, 0);
 	}
-	if (n > 0)
-		tc_scan_end(&scan);
+	tc_scan_end(&scan);
 	if (started > 0)
 		tc_tasks_write(changes, started, NULL, NULL);
 	for (int i = 0; i < started; i++)

@@ -29,29 +29,14 @@ static TcTable tasks_table = {
 
 #define NKEYS 2
 
-static void
-key_of(int64 task_id, ScanKeyData *keys)
-{
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(task_id));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(tc_shard_key(task_id)));
-}
-
 void
 tc_tasks_seek(TcScan *scan, TcPlanKind kind, int64 task_id)
 {
 	ScanKeyData keys[NKEYS];
 
-	key_of(task_id, keys);
-	tc_scan_begin(scan, &tasks_table, "tasks_pkey", kind, keys, NKEYS);
-}
-
-void
-tc_tasks_seek_again(TcScan *scan, int64 task_id)
-{
-	ScanKeyData keys[NKEYS];
-
-	key_of(task_id, keys);
-	tc_scan_again(scan, keys, NKEYS);
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(task_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(tc_shard_key(task_id)));
+	tc_scan_seek(scan, &tasks_table, "tasks_pkey", kind, keys, NKEYS);
 }
 
 TcTaskState

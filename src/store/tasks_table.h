@@ -21,9 +21,8 @@ enum
 #undef X
 };
 
-/* A scan that stands before the row of a task, and one that is moved there. */
+/* Begins a scan, or moves it: tc_scan_seek(). */
 extern void tc_tasks_seek(TcScan *scan, TcPlanKind kind, int64 task_id);
-extern void tc_tasks_seek_again(TcScan *scan, int64 task_id);
 
 /* Of the row at hand. */
 extern TcTaskState tc_tasks_state(TcScan *scan);
