@@ -35,3 +35,23 @@ SELECT pg_sleep(1.1);
 SELECT count(*) FROM tasker.claim_steps('marks', 100, '{marks}');
 ROLLBACK;
 SELECT count(*) FROM tasker.claim_steps('marks', 1, '{marks}');
+
+-- the same with claims whose leases have run out: a claim of one task, too, looks there for lost last attempts
+CREATE FUNCTION pg_temp.blocks_of_task(task bigint) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE format('EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM tasker.claim_steps(''marks'', 1, ''{marks}'', task_id => %s)', task) INTO plan;
+	RETURN (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::int + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::int;
+END $$;
+BEGIN;
+SELECT count(*) FROM tasker.create_tasks((SELECT jsonb_agg('{"name": "one", "namespace": "marks"}'::jsonb) FROM generate_series(1, 3000)));
+SELECT count(*) FROM tasker.claim_steps('marks', 3000, '{marks}', lease_seconds => 1) c, tasker.complete_step(c.workflow_step_id, c.claim_token, '1');
+SELECT task_id AS t FROM tasker.create_task('one', namespace => 'marks') \gset
+SELECT count(*) FROM tasker.claim_steps('marks', 1, task_id => :t);
+SET LOCAL tasker_core.clock_offset = 2;
+SELECT pg_sleep(1.1);
+SELECT pg_temp.blocks_of_task(:t) AS walks \gset
+SELECT min(pg_temp.blocks_of_task(:t)) AS others FROM generate_series(1, 10) \gset
+SELECT :walks > 2 * :others AS the_first_walks_and_the_others_do_not;
+ROLLBACK;

@@ -142,9 +142,8 @@ peek(const TcClaimRanges *ranges, int max_steps, TcCandidate **candidates, Times
 {
 	Found		found = {.candidates = palloc(sizeof(TcCandidate) * 64), .size = 64};
 	TcScan		scan = {0};
-	int			i;
 
-	for (i = 0; i < ranges->n; i++)
+	for (int i = 0; i < ranges->n; i++)
 	{
 		TcQueueRange range = range_at(ranges, i);
 
@@ -154,8 +153,6 @@ peek(const TcClaimRanges *ranges, int max_steps, TcCandidate **candidates, Times
 		firsts[i] = look_at_range(&scan, &found, ranges->priorities[i], max_steps);
 	}
 	tc_scan_end(&scan);
-	for (; i < ranges->n; i++)
-		firsts[i] = TC_NOT_LOOKED;
 	qsort(found.candidates, found.n, sizeof(TcCandidate), compare_candidates);
 	*candidates = found.candidates;
 	return Min(found.n, max_steps);
@@ -196,18 +193,51 @@ peek_task(const TcClaimScope *scope, int max_steps, TcCandidate **candidates)
 	return Min(found.n, max_steps);
 }
 
-/* Marks what was read from its beginning, if that took long. */
+/* Ranges being read, and what each began with. */
+typedef struct Walk
+{
+	const TcClaimRanges *ranges;
+	TimestampTz *firsts;
+	TimestampTz began;
+	int64		blocks;
+} Walk;
+
+static int64
+blocks_by_now(void)
+{
+	return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+}
+
+static Walk
+begin_walk(const TcClaimRanges *ranges)
+{
+	Walk		walk = {
+		.ranges = ranges,
+		.firsts = palloc(sizeof(TimestampTz) * Max(ranges->n, 1)),
+		.began = GetCurrentTimestamp(),
+		.blocks = blocks_by_now(),
+	};
+
+	for (int i = 0; i < ranges->n; i++)
+		walk.firsts[i] = TC_NOT_LOOKED;
+	return walk;
+}
+
+/* Marks what was read from its beginning, if it took long for so many rows. */
+static void
+end_walk(const Walk *walk, int nrows)
+{
+	if (tc_marks_walked(blocks_by_now() - walk->blocks, walk->ranges->n, nrows))
+		tc_marks_set(walk->ranges, walk->firsts, walk->began);
+}
+
 static int
 peek_and_mark(const TcClaimRanges *ranges, int max_steps, TcCandidate **candidates)
 {
-	TimestampTz *firsts = palloc(sizeof(TimestampTz) * Max(ranges->n, 1));
-	TimestampTz began = GetCurrentTimestamp();
-	int64		blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
-	int			count = peek(ranges, max_steps, candidates, firsts);
+	Walk		walk = begin_walk(ranges);
+	int			count = peek(ranges, max_steps, candidates, walk.firsts);
 
-	blocks = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - blocks;
-	if (tc_marks_walked(blocks, ranges->n, max_steps))
-		tc_marks_set(ranges, firsts, began);
+	end_walk(&walk, max_steps);
 	return count;
 }
 
@@ -227,29 +257,43 @@ tc_claim_peek(const TcClaimScope *scope, int max_steps, TcCandidate **candidates
 	return peek_and_mark(&ranges, max_steps, candidates);
 }
 
+/* Returns the time of the first row that is there, exhausted or not. */
+static TimestampTz
+look_for_exhausted(TcScan *scan, int64 task_id, TcStepKey *keys, int max_steps, int *n)
+{
+	TimestampTz first = TC_NO_TIME;
+
+	while (*n < max_steps && tc_scan_next(scan))
+	{
+		TcStepKey	key = {tc_scan_int64(scan, TC_QUEUE_task_id), tc_scan_int32(scan, TC_QUEUE_step_no)};
+
+		CHECK_FOR_INTERRUPTS();
+		if (first == TC_NO_TIME)
+			first = tc_scan_timestamptz(scan, TC_QUEUE_visible_at);
+		if (is_exhausted(scan) && (task_id == 0 || task_id == key.task_id))
+			keys[(*n)++] = key;
+	}
+	return first;
+}
+
 int
 tc_claim_find_exhausted(const TcClaimScope *scope, int max_steps, TcStepKey **keys)
 {
 	TcClaimRanges ranges = ranges_of(scope, "c");
+	Walk		walk = begin_walk(&ranges);
 	TcScan		scan = {0};
 	int			n = 0;
 
 	*keys = palloc(sizeof(TcStepKey) * Max(max_steps, 1));
-	for (int i = 0; i < ranges.n; i++)
+	for (int i = 0; i < ranges.n && n < max_steps; i++)
 	{
 		TcQueueRange range = range_at(&ranges, i);
 
 		tc_queue_seek_range(&scan, TC_WRITE, &range);
-		while (n < max_steps && tc_scan_next(&scan))
-		{
-			TcStepKey	key = {tc_scan_int64(&scan, TC_QUEUE_task_id), tc_scan_int32(&scan, TC_QUEUE_step_no)};
-
-			CHECK_FOR_INTERRUPTS();
-			if (is_exhausted(&scan) && (scope->task_id == 0 || scope->task_id == key.task_id))
-				(*keys)[n++] = key;
-		}
+		walk.firsts[i] = look_for_exhausted(&scan, scope->task_id, *keys, max_steps, &n);
 	}
 	tc_scan_end(&scan);
+	end_walk(&walk, n);
 	return n;
 }
 
