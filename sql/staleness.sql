@@ -160,3 +160,18 @@ SELECT tasker.validate_task_template('{"name": "t", "steps": [{"name": "a"}], "l
 
 RESET tasker_core.clock_offset;
 SELECT * FROM tasker.verify_all() ORDER BY 1, 2, 3;
+
+-- a join that a deadline took out of its retries keeps the attempts that it made, when a failed parent of it is tried again
+SELECT name FROM tasker.register_task_template('{"name": "join", "namespace": "stale", "lifecycle": {"max_duration_minutes": 10, "staleness_action": "error"},
+	"steps": [{"name": "a"}, {"name": "b"}, {"name": "done", "trigger_rule": "all_done", "depends_on": ["a", "b"], "retry": {"backoff": "none", "jitter": 0}}]}');
+SELECT task_id AS t FROM tasker.create_task('join', namespace => 'stale') \gset
+SELECT step_state FROM tasker.claim_steps('w', 2, task_id => :t) c, tasker.fail_step(c.workflow_step_id, c.claim_token, '"x"', false);
+SELECT step_state FROM tasker.claim_steps('w', 1, task_id => :t) c, tasker.fail_step(c.workflow_step_id, c.claim_token, '"x"');
+SELECT set_config('tasker_core.clock_offset', (current_setting('tasker_core.clock_offset')::int + 660)::text, false) \gset
+SELECT task_name, action FROM tasker.detect_stale_tasks(false) WHERE task_id = :t;
+SELECT tasker.retry_task(:t);
+SELECT name, state, attempts, remaining_parents FROM tasker.workflow_steps WHERE task_id = :t ORDER BY step_no;
+SELECT step_state FROM tasker.claim_steps('w', 2, task_id => :t) c, tasker.fail_step(c.workflow_step_id, c.claim_token, '"x"', false);
+SELECT name, state, attempts, remaining_parents FROM tasker.workflow_steps WHERE task_id = :t ORDER BY step_no;
+SELECT * FROM tasker.verify_task(:t);
+RESET tasker_core.clock_offset;

@@ -248,3 +248,20 @@ SELECT pg_temp.finish(:t, 'done', 'complete'), pg_temp.states(:t);
 SELECT state FROM tasker.tasks WHERE task_id = :t;
 SELECT attempt_no, attempt, outcome FROM tasker.step_attempts WHERE task_id = :t AND step_no = 3 ORDER BY 1;
 SELECT * FROM tasker.verify_task(:t);
+
+-- a join that has run stays so when something passes it on its way down: a step that may end by itself, or take others
+-- along, and has ended long before the parent that comes last
+SELECT task_id AS t FROM tasker.create_task_from_definition('{"name": "passed", "namespace": "rules", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c"}, {"name": "d"},
+	{"name": "one", "trigger_rule": "one_satisfied", "depends_on": ["a", "b"], "when": {"path": "results.b", "op": "exists"}},
+	{"name": "join", "depends_on": ["one", "c"]}]}') \gset
+SELECT pg_temp.finish(:t, step, 'complete') FROM unnest('{b,one,c,join}'::text[]) step;
+SELECT pg_temp.finish(:t, 'a', 'complete'), pg_temp.states(:t);
+SELECT * FROM tasker.verify_task(:t);
+SELECT pg_temp.finish(:t, 'd', 'skip'), pg_temp.states(:t);
+SELECT state FROM tasker.tasks WHERE task_id = :t;
+SELECT task_id AS t FROM tasker.create_task_from_definition('{"name": "passed", "namespace": "rules", "version": "2", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c"},
+	{"name": "gate", "depends_on": ["a"], "when": {"path": "results.a", "op": "exists"}}, {"name": "join", "depends_on": ["gate", "b"]}]}') \gset
+SELECT task_state FROM tasker.workflow_steps s, tasker.resolve_step(s.workflow_step_id, '1') WHERE s.task_id = :t AND s.name = 'gate';
+SELECT pg_temp.finish(:t, step, 'complete') FROM unnest('{b,join,a}'::text[]) step;
+SELECT pg_temp.states(:t);
+SELECT * FROM tasker.verify_task(:t);

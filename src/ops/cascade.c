@@ -389,6 +389,7 @@ settle_single(Cascade *cascade, Affected *task, int32 node)
 	if (history.begun)
 		return;
 	row.attempt_no = history.attempt_no;
+	row.attempts = history.attempts;
 	if (start(cascade, task, &row))
 		cascade->born[cascade->nborn++] = row;
 }

@@ -188,6 +188,7 @@ find_next(const TcQueueRow *map, const TcTemplate *template, int32 from, int32 n
 		if (history.begun)
 			continue;
 		rows[found] = tc_instance_row(map, template, key.step_no);
+		rows[found].attempts = history.attempts;
 		rows[found++].attempt_no = history.attempt_no;
 	}
 	return found;

@@ -3,9 +3,8 @@
  *	  What follows when steps end: children become ready, or end with them; tasks
  *	  close.
  *
- * Most of the time nothing but the steps that were reported ends, and a constant
- * number of statements does for all of them: rows for children with one parent,
- * counts on joins.  Where a child may end without having run, cascade.c goes
+ * Most of the time nothing but the steps that were reported ends, and no statement is
+ * needed for what follows: rows for children with one parent, counts on joins.  Where a child may end without having run, cascade.c goes
  * through all that follows.
  */
 #include "postgres.h"
@@ -75,7 +74,10 @@ tc_join_of(const TcEnded *parent, const TcTemplate *template, int32 node)
 	return join;
 }
 
-/* What counts for the other rules has ended for good: only a failed step can be reset. */
+/*
+ * Before this parent ended, now or once more.  What counts for the other rules has
+ * ended for good: only a failed step can be reset.
+ */
 bool
 tc_may_run_already(const TcStep *step)
 {
@@ -238,6 +240,7 @@ recall_histories(TcQueueRow *rows, int n, bool *begun)
 		history = tc_step_history(rows[i].key, rows[i].slot);
 		begun[i] = history.begun;
 		rows[i].attempt_no = history.attempt_no;
+		rows[i].attempts = history.attempts;
 	}
 }
 

@@ -391,16 +391,12 @@ tc_claim_lock_exactly(const TcClaimScope *scope, const TcCandidate *candidates, 
 	TcScan		scan = {0};
 
 	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
-	if (n == 0)
-		return 0;
 	memcpy(sorted, candidates, sizeof(TcCandidate) * n);
 	qsort(sorted, n, sizeof(TcCandidate), tc_step_key_compare);
-	tc_queue_seek(&scan, TC_WRITE, sorted[0].key);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (i > 0)
-			tc_queue_seek_again(&scan, sorted[i].key);
+		tc_queue_seek(&scan, TC_WRITE, sorted[i].key);
 		if (tc_scan_next(&scan) && take(&scan, sorted[i].lane_id, sorted[i].phase, &(*rows)[nrows]))
 			nrows++;
 	}

@@ -312,17 +312,31 @@ insert_unless_there(Target *target, TupleTableSlot *slot, List *arbiters, List *
 	return true;
 }
 
+static Oid
+primary_key(const Target *target)
+{
+	for (int i = 0; i < target->info->ri_NumIndices; i++)
+	{
+		Relation	index = target->info->ri_IndexRelationDescs[i];
+
+		if (index->rd_index->indisprimary)
+			return RelationGetRelid(index);
+	}
+	elog(ERROR, "table \"%s\" has no primary key", RelationGetRelationName(target->relation));
+}
+
 bool
-tc_direct_insert_new(TcTable *table, const char *index, TcFillRow fill, const void *row, ItemPointer tid)
+tc_direct_insert_new(TcTable *table, TcFillRow fill, const void *row, ItemPointer tid)
 {
 	Target		target;
 	TupleTableSlot *slot;
-	List	   *arbiters = list_make1_oid(get_relname_relid(index, get_namespace_oid("tasker", false)));
+	List	   *arbiters;
 	List	   *recheck = NIL;
 	bool		inserted;
 
 	open_target(&target, table, CMD_INSERT, true, 1);
 	slot = target.slots[0];
+	arbiters = list_make1_oid(primary_key(&target));
 	AfterTriggerBeginQuery();
 	ExecBSInsertTriggers(target.estate, target.info);
 	fill_slot(&target, table, fill, row, 0, slot);
@@ -479,6 +493,12 @@ tc_scan_key_text(ScanKey key, int column, const char *value)
 						   CStringGetTextDatum(value));
 }
 
+static void
+seek_again(TcScan *scan, const ScanKeyData *keys, int nkeys)
+{
+	index_rescan(scan->descriptor, unconstify(ScanKeyData *, keys), nkeys, NULL, 0);
+}
+
 void
 tc_scan_begin(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
 			  const ScanKeyData *keys, int nkeys)
@@ -490,13 +510,7 @@ tc_scan_begin(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
 	check_index(scan->index);
 	scan->slot = table_slot_create(scan->relation, NULL);
 	scan->descriptor = tc_index_beginscan(scan->relation, scan->index, GetActiveSnapshot(), nkeys);
-	tc_scan_again(scan, keys, nkeys);
-}
-
-void
-tc_scan_again(TcScan *scan, const ScanKeyData *keys, int nkeys)
-{
-	index_rescan(scan->descriptor, unconstify(ScanKeyData *, keys), nkeys, NULL, 0);
+	seek_again(scan, keys, nkeys);
 }
 
 void
@@ -506,7 +520,7 @@ tc_scan_seek(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
 	if (scan->descriptor == NULL)
 		tc_scan_begin(scan, table, index, kind, keys, nkeys);
 	else
-		tc_scan_again(scan, keys, nkeys);
+		seek_again(scan, keys, nkeys);
 }
 
 bool
@@ -630,6 +644,15 @@ struct varlena *
 tc_scan_text_in_place(TcScan *scan, int column)
 {
 	return DatumGetTextPP(value(scan, column));
+}
+
+bool
+tc_scan_text_is(TcScan *scan, int column, const char *expected)
+{
+	const struct varlena *text = tc_scan_text_in_place(scan, column);
+	size_t		length = strlen(expected);
+
+	return VARSIZE_ANY_EXHDR(text) == length && memcmp(VARDATA_ANY(text), expected, length) == 0;
 }
 
 char *

@@ -44,12 +44,11 @@ extern void tc_direct_insert(TcTable *table, TcFillRow fill, const void *rows, i
 
 /*
  * The same of one row, as ON CONFLICT DO NOTHING does it: false when there is one
- * with its key in this unique index, which the caller has looked for in vain; so a
- * transaction of one snapshot is to be run again (40001).  Waits for others that
- * insert it, or delete it, and have not committed.
+ * with its primary key, which the caller has looked for in vain; so a transaction of
+ * one snapshot is to be run again (40001).  Waits for others that insert it, or delete
+ * it, and have not committed.
  */
-extern bool tc_direct_insert_new(TcTable *table, const char *index, TcFillRow fill, const void *row,
-								 ItemPointer tid);
+extern bool tc_direct_insert_new(TcTable *table, TcFillRow fill, const void *row, ItemPointer tid);
 
 /*
  * Rows that the caller has locked, by where they are.  Return false, and change
@@ -80,7 +79,6 @@ typedef struct TcScan
 extern void tc_scan_key_text(ScanKey key, int column, const char *value);
 extern void tc_scan_begin(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
 						  const ScanKeyData *keys, int nkeys);
-extern void tc_scan_again(TcScan *scan, const ScanKeyData *keys, int nkeys);
 
 /* Begins a scan that is all zeros, and moves one that has begun: for keys that come one after the other. */
 extern void tc_scan_seek(TcScan *scan, TcTable *table, const char *index, TcPlanKind kind,
@@ -114,6 +112,7 @@ extern TimestampTz tc_scan_timestamptz(TcScan *scan, int column);	/* TC_NO_TIME 
 
 /* A text that is not null, there as long as the row is at hand. */
 extern struct varlena *tc_scan_text_in_place(TcScan *scan, int column);
+extern bool tc_scan_text_is(TcScan *scan, int column, const char *expected);
 
 /* Copies in the session's caller context, NULL as NULL. */
 extern char *tc_scan_text(TcScan *scan, int column);

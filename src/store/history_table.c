@@ -154,6 +154,12 @@ tc_history_state(TcScan *scan, int column)
 	return state;
 }
 
+bool
+tc_history_is_reset(TcScan *scan)
+{
+	return tc_scan_text_is(scan, TC_MOVE_verb, "reset") || tc_scan_text_is(scan, TC_MOVE_verb, "retry_task");
+}
+
 /* A move comes after the attempts that it counts: at the same count it is the newer of the two. */
 TcStepHistory
 tc_history_read(TcStepKey key, int16 slot)
@@ -165,14 +171,18 @@ tc_history_read(TcStepKey key, int16 slot)
 	while (tc_scan_next(&scan))
 	{
 		history.attempt_no = tc_scan_int32(&scan, TC_ATTEMPT_attempt_no);
+		history.attempts = tc_scan_int32(&scan, TC_ATTEMPT_attempt);
 		history.begun = tc_step_state_is_ended(tc_history_state(&scan, TC_ATTEMPT_to_state));
 	}
 	tc_scan_end(&scan);
 	tc_moves_seek(&scan, TC_LATEST, key.task_id, slot, key.step_no, key.step_no);
 	while (tc_scan_next(&scan))
 	{
-		if (tc_scan_int32(&scan, TC_MOVE_after_attempt_no) >= history.attempt_no)
-			history.begun = tc_step_state_is_ended(tc_history_state(&scan, TC_MOVE_to_state));
+		if (tc_scan_int32(&scan, TC_MOVE_after_attempt_no) < history.attempt_no)
+			continue;
+		history.begun = tc_step_state_is_ended(tc_history_state(&scan, TC_MOVE_to_state));
+		if (tc_history_is_reset(&scan))
+			history.attempts = 0;
 	}
 	tc_scan_end(&scan);
 	return history;

@@ -45,8 +45,11 @@ extern void tc_moves_seek(TcScan *scan, TcPlanKind kind, int64 task_id, int16 sl
 /* The state that the row at hand led to; its column is one of the two to_state. */
 extern TcStepState tc_history_state(TcScan *scan, int column);
 
+/* Does the move at hand give the step all its attempts anew? */
+extern bool tc_history_is_reset(TcScan *scan);
+
 /*
- * The same of what is committed by now, in short: attempts that ended, and whether the
+ * The history of a step that is committed by now, in short: attempts that ended, and whether the
  * newest record is of an end.
  */
 extern TcStepHistory tc_history_read(TcStepKey key, int16 slot);

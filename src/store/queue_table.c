@@ -21,30 +21,15 @@ TcTable		tc_queue_table = {
 
 #define NKEYS 3
 
-static void
-key_of(TcStepKey key, ScanKeyData *keys)
-{
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key.task_id));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(key.step_no));
-	ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(tc_shard_key(key.task_id)));
-}
-
 void
 tc_queue_seek(TcScan *scan, TcPlanKind kind, TcStepKey key)
 {
 	ScanKeyData keys[NKEYS];
 
-	key_of(key, keys);
-	tc_scan_begin(scan, &tc_queue_table, "step_queue_pkey", kind, keys, NKEYS);
-}
-
-void
-tc_queue_seek_again(TcScan *scan, TcStepKey key)
-{
-	ScanKeyData keys[NKEYS];
-
-	key_of(key, keys);
-	tc_scan_again(scan, keys, NKEYS);
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key.task_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(key.step_no));
+	ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(tc_shard_key(key.task_id)));
+	tc_scan_seek(scan, &tc_queue_table, "step_queue_pkey", kind, keys, NKEYS);
 }
 
 void
@@ -137,7 +122,7 @@ tc_queue_add(const TcQueueRow *rows, int n)
 bool
 tc_queue_add_new(TcQueueRow *row)
 {
-	return tc_direct_insert_new(&tc_queue_table, "step_queue_pkey", fill_row, row, &row->place);
+	return tc_direct_insert_new(&tc_queue_table, fill_row, row, &row->place);
 }
 
 /* Locked rows, where they are. */

@@ -22,9 +22,8 @@ enum
 
 extern TcTable tc_queue_table;
 
-/* A scan that stands before the row of a key, and one that is moved there. */
+/* Begins a scan, or moves it: tc_scan_seek(). */
 extern void tc_queue_seek(TcScan *scan, TcPlanKind kind, TcStepKey key);
-extern void tc_queue_seek_again(TcScan *scan, TcStepKey key);
 
 /* The rows of a task from one step to another, in their order. */
 extern void tc_queue_seek_steps(TcScan *scan, TcPlanKind kind, int64 task_id, int32 first, int32 last);

@@ -168,18 +168,14 @@ lock_claim(TcScan *scan, LockWaitPolicy policy, TcQueueRow *row)
 int
 tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows)
 {
-	TcScan		scan;
+	TcScan		scan = {0};
 	int			found = 0;
 
 	*rows = palloc(sizeof(TcQueueRow) * Max(n, 1));
-	if (n == 0)
-		return 0;
-	tc_queue_seek(&scan, TC_WRITE, keys[0]);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (i > 0)
-			tc_queue_seek_again(&scan, keys[i]);
+		tc_queue_seek(&scan, TC_WRITE, keys[i]);
 		if (lock_claim(&scan, LockWaitBlock, &(*rows)[found]))
 			found++;
 	}
@@ -190,7 +186,7 @@ tc_queue_lock_claims(const TcStepKey *keys, int n, TcQueueRow **rows)
 bool
 tc_queue_lock_nowait(TcStepKey key, TcQueueRow *row)
 {
-	TcScan		scan;
+	TcScan		scan = {0};
 	bool		locked;
 
 	tc_queue_seek(&scan, TC_WRITE, key);
@@ -276,7 +272,7 @@ tc_queue_read_task(int64 task_id, TcQueueRow **rows)
 int32
 tc_queue_peek_lane(TcStepKey key)
 {
-	TcScan		scan;
+	TcScan		scan = {0};
 	int32		lane_id;
 
 	tc_queue_seek(&scan, TC_WRITE, key);
@@ -345,16 +341,12 @@ tc_queue_insert_children(const TcQueueRow *rows, int n, bool *inserted)
 {
 	TcQueueRow *fresh = palloc(sizeof(TcQueueRow) * Max(n, 1));
 	int			nfresh = 0;
-	TcScan		scan;
+	TcScan		scan = {0};
 
-	if (n == 0)
-		return;
-	tc_queue_seek(&scan, TC_LATEST, rows[0].key);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (i > 0)
-			tc_queue_seek_again(&scan, rows[i].key);
+		tc_queue_seek(&scan, TC_LATEST, rows[i].key);
 		inserted[i] = !tc_scan_next(&scan);
 		if (inserted[i])
 			fresh[nfresh++] = rows[i];
@@ -391,7 +383,7 @@ static Found
 lock_waiting(TcStepKey key, TcQueueRow *row)
 {
 	Found		found;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	tc_queue_seek(&scan, TC_WRITE, key);
 	if (!tc_scan_next(&scan))
@@ -416,6 +408,9 @@ count_parents(TcQueueRow *row, const TcJoin *join)
 {
 	bool		runs = row->remaining_parents == join->counted || (join->at_first && join->satisfied > 0);
 
+	if (join->counted > row->remaining_parents)
+		elog(ERROR, "a join of task " INT64_FORMAT " waits for %d parents, and %d have ended",
+			 row->key.task_id, row->remaining_parents, join->counted);
 	row->satisfied_parents += join->satisfied;
 	row->remaining_parents = runs ? 0 : row->remaining_parents - join->counted;
 	if (!runs)
@@ -425,26 +420,29 @@ count_parents(TcQueueRow *row, const TcJoin *join)
 }
 
 /*
- * A join without a row has nothing counted, or has run and ended, where its rule let it
- * run before its parents were through: then its history tells.  One that the first
- * parent lets run may do so even now, so it is looked at again behind our row.
+ * A join without a row has nothing counted, or has run and ended: its history tells.
+ * That is not asked where we hold a parent that it waits for, whatever becomes of the
+ * others.  Where we do not, or the first parent lets it run, it may run and end even
+ * now, so it is looked at again behind our row.
  */
 static Found
 make_waiting(const TcJoin *join, TcQueueRow *row)
 {
+	bool		waits_for_us = join->counted > 0;
 	TcStepHistory history = {0};
 
-	if (join->may_run)
+	if (join->may_run || !waits_for_us)
 		history = tc_history_read(join->row.key, join->row.slot);
 	if (history.begun)
 		return FOUND_BEGUN;
 	*row = join->row;
 	row->attempt_no = history.attempt_no;
-	if (join->counted > 0)
+	row->attempts = history.attempts;
+	if (waits_for_us)
 		count_parents(row, join);
 	if (!tc_queue_add_new(row))
 		return FOUND_CHANGED;
-	if (!join->at_first || !tc_history_read(row->key, row->slot).begun)
+	if ((waits_for_us && !join->at_first) || !tc_history_read(row->key, row->slot).begun)
 		return FOUND_MADE;
 	tc_queue_remove(&row->key, 1);
 	return FOUND_BEGUN;
@@ -952,7 +950,7 @@ static TcQueueRest
 rest_of(int64 task_id)
 {
 	TcQueueRest rest = TC_REST_NONE;
-	TcScan		scan;
+	TcScan		scan = {0};
 
 	tc_queue_seek_steps(&scan, TC_LATEST, task_id, 1, PG_INT32_MAX);
 	while (rest != TC_REST_RUNNABLE && tc_scan_next(&scan))
@@ -971,12 +969,14 @@ tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests)
 		rests[i] = rest_of(task_ids[i]);
 }
 
+/* The queue first: what leaves it after we looked is on record when we look there. */
 TcStepHistory
 tc_step_history(TcStepKey key, int16 slot)
 {
+	bool		queued = tc_queue_peek_lane(key) != 0;
 	TcStepHistory history = tc_history_read(key, slot);
 
-	history.begun = history.begun || tc_queue_peek_lane(key) != 0;
+	history.begun = history.begun || queued;
 	return history;
 }
 

@@ -231,6 +231,7 @@ extern void tc_queue_set_paused(int64 task_id, bool paused);
 typedef struct TcStepHistory
 {
 	int32		attempt_no;		/* attempts that ended, ever */
+	int32		attempts;		/* the same since the last reset */
 	bool		begun;			/* it has a row, or ended in a state that it does not leave by itself */
 } TcStepHistory;
 

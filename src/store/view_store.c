@@ -80,17 +80,10 @@ read_end(TcScan *scan, int state_column, int time_column, TimestampTz claimed_at
 		step->last_attempted_at = claimed_at;
 }
 
-static bool
-text_is(const struct varlena *value, const char *expected)
-{
-	return VARSIZE_ANY_EXHDR(value) == strlen(expected) &&
-		memcmp(VARDATA_ANY(value), expected, strlen(expected)) == 0;
-}
-
 static void
 read_attempt(TcScan *scan, TcStepView *step)
 {
-	bool		completed = text_is(tc_scan_text_in_place(scan, TC_ATTEMPT_outcome), "completed");
+	bool		completed = tc_scan_text_is(scan, TC_ATTEMPT_outcome, "completed");
 
 	read_end(scan, TC_ATTEMPT_to_state, TC_ATTEMPT_finished_at,
 			 tc_scan_timestamptz(scan, TC_ATTEMPT_claimed_at), step);
@@ -114,13 +107,12 @@ read_attempt(TcScan *scan, TcStepView *step)
 static void
 read_move(TcScan *scan, TcStepView *step)
 {
-	const struct varlena *verb = tc_scan_text_in_place(scan, TC_MOVE_verb);
 	bool		of_worker = !tc_scan_isnull(scan, TC_MOVE_worker_id);
 
 	read_end(scan, TC_MOVE_to_state, TC_MOVE_moved_at,
 			 of_worker ? tc_scan_timestamptz(scan, TC_MOVE_claimed_at) : TC_NO_TIME, step);
 	step->ended_by_move = true;
-	if (text_is(verb, "reset") || text_is(verb, "retry_task"))
+	if (tc_history_is_reset(scan))
 		step->history_attempts = 0;
 	step->backoff_request_seconds = -1;
 	if (step->last_recorded == TC_STEP_ERROR)

@@ -14,7 +14,7 @@ module TaskerCore
       "tasker_claimed_steps" => "Steps in the hands of workers.",
       "tasker_expired_claims" => "Claims whose lease ran out and that nobody has taken since.",
       "tasker_later_steps" => "Steps that wait for a time: a retry, a delay or run_at.",
-      "tasker_waiting_steps" => "Joins that wait for parents.",
+      "tasker_waiting_steps" => "Joins that wait for the rest of their parents; steps that wait for a signal, a task or instances.",
       "tasker_paused_steps" => "Steps of paused tasks.",
       "tasker_dead_letters" => "Tasks that wait for a person.",
       "tasker_recent_attempts" => "Attempts that ended in the last five minutes.",
