@@ -111,7 +111,7 @@ module Bench
       pipes = Array.new(count) { IO.pipe }
       children = nil
       seconds = Bench.seconds do
-        children = pipes.map { |reader, writer| fork { report_from_child(reader, writer) { |session| yield session } } }
+        children = pipes.map { |_, writer| fork { report_from_child(writer, pipes.flatten) { |session| yield session } } }
         pipes.each { |_, writer| writer.close }
         @answers = pipes.map { |reader, _| Marshal.load(reader.read) } # rubocop:disable Security/MarshalLoad
         children.each { |child| Process.wait(child) }
@@ -119,8 +119,9 @@ module Bench
       [seconds, @answers]
     end
 
-    def report_from_child(reader, writer)
-      reader.close
+    # An end of another's pipe that stays open here would keep that one from being read to its end.
+    def report_from_child(writer, ends)
+      (ends - [writer]).each(&:close)
       session = @server.another
       session.exec("SET tasker_core.notify = off")
       writer.write(Marshal.dump(yield(session)))
