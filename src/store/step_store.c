@@ -380,25 +380,27 @@ keeps_still(char phase)
  * below, and may have come from one above.
  */
 static Found
+lock_if_still(TcScan *scan, TcQueueRow *row)
+{
+	if (!keeps_still(tc_scan_char(scan, TC_QUEUE_phase)))
+		return FOUND_BEGUN;
+	if (!tc_scan_lock(scan, LockTupleExclusive, LockWaitBlock))
+		return FOUND_CHANGED;
+	if (!keeps_still(tc_scan_char(scan, TC_QUEUE_phase)))
+		return FOUND_BEGUN;
+	tc_queue_read(scan, row);
+	return FOUND_LOCKED;
+}
+
+static Found
 lock_waiting(TcStepKey key, TcQueueRow *row)
 {
-	Found		found;
+	Found		found = FOUND_NOTHING;
 	TcScan		scan = {0};
 
 	tc_queue_seek(&scan, TC_WRITE, key);
-	if (!tc_scan_next(&scan))
-		found = FOUND_NOTHING;
-	else if (!keeps_still(tc_scan_char(&scan, TC_QUEUE_phase)))
-		found = FOUND_BEGUN;
-	else if (!tc_scan_lock(&scan, LockTupleExclusive, LockWaitBlock))
-		found = FOUND_CHANGED;
-	else if (!keeps_still(tc_scan_char(&scan, TC_QUEUE_phase)))
-		found = FOUND_BEGUN;
-	else
-	{
-		tc_queue_read(&scan, row);
-		found = FOUND_LOCKED;
-	}
+	if (tc_scan_next(&scan))
+		found = lock_if_still(&scan, row);
 	tc_scan_end(&scan);
 	return found;
 }
