@@ -373,7 +373,6 @@ settle_single(Cascade *cascade, Affected *task, int32 node)
 {
 	TcVerdict	verdict = tc_trigger_verdict(task->template->steps[node].trigger_rule,
 											 &task->news[node]);
-	TcStepHistory history = {0};
 	TcQueueRow	row;
 
 	if (verdict == TC_VERDICT_WAITS)
@@ -384,12 +383,8 @@ settle_single(Cascade *cascade, Affected *task, int32 node)
 		return;
 	}
 	row = tc_child_row(task->ended, node);
-	if (tc_may_run_already(&task->template->steps[node]))
-		history = tc_step_history(row.key, row.slot);
-	if (history.begun)
+	if (tc_may_run_already(&task->template->steps[node]) && tc_queue_recall(&row))
 		return;
-	row.attempt_no = history.attempt_no;
-	row.attempts = history.attempts;
 	if (start(cascade, task, &row))
 		cascade->born[cascade->nborn++] = row;
 }

@@ -307,6 +307,7 @@ wanted_row(Change *change, int32 node)
 	const TcMapView *map = instances_of(view, node);
 	const TcStepView *step = &view->steps[node];
 	TcParents	parents = tc_view_parents(view, node);
+	int32		remaining = tc_trigger_remaining(tc_view_trigger_rule(view, node), &parents);
 	int32		nparents = tc_dag_parent_count(&view->template->dag, node);
 	TcQueueRow	row = {.key = {view->task.task_id, node + 1}};
 
@@ -328,10 +329,10 @@ wanted_row(Change *change, int32 node)
 		if (row.phase == TC_PHASE_MAP)
 			tc_map_begin_row(&row, &view->template->steps[node], &change->starts[node]);
 	}
-	else if (nparents > 1 && tc_view_remaining_parents(view, node) < nparents)
+	else if (nparents > 1 && remaining < nparents)
 	{
 		row.phase = TC_PHASE_WAITING;
-		row.remaining_parents = tc_view_remaining_parents(view, node);
+		row.remaining_parents = remaining;
 		row.satisfied_parents = parents.fates[TC_PARENT_SATISFIED];
 	}
 	return row;

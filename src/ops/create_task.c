@@ -3,9 +3,9 @@
  *	  A task begins: its row and its roots.
  *
  * Only the roots are written; every other step enters the queue when a parent of
- * it ends.  Takes no lock but, where the task has an identity,
- * the one on its key: sessions that race with one key wait for the first, and
- * all but one are given its task.
+ * it ends.  Takes no lock but, where the task has an identity, the one on its
+ * key: sessions that race with one key wait for the first, and all but one are
+ * given its task.
  */
 #include "postgres.h"
 

@@ -181,15 +181,10 @@ find_next(const TcQueueRow *map, const TcTemplate *template, int32 from, int32 n
 
 	for (int32 i = 0; i < n; i++)
 	{
-		TcStepKey	key = {map->key.task_id, first + from + i};
-		TcStepHistory history = tc_step_history(key, map->slot);
-
 		CHECK_FOR_INTERRUPTS();
-		if (history.begun)
-			continue;
-		rows[found] = tc_instance_row(map, template, key.step_no);
-		rows[found].attempts = history.attempts;
-		rows[found++].attempt_no = history.attempt_no;
+		rows[found] = tc_instance_row(map, template, first + from + i);
+		if (!tc_queue_recall(&rows[found]))
+			found++;
 	}
 	return found;
 }

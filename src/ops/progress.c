@@ -4,8 +4,8 @@
  *	  close.
  *
  * Most of the time nothing but the steps that were reported ends, and no statement is
- * needed for what follows: rows for children with one parent, counts on joins.  Where a child may end without having run, cascade.c goes
- * through all that follows.
+ * needed for what follows: rows for children with one parent, counts on joins.
+ * Where a child may end without having run, cascade.c goes through all that follows.
  */
 #include "postgres.h"
 
@@ -232,15 +232,9 @@ recall_histories(TcQueueRow *rows, int n, bool *begun)
 {
 	for (int i = 0; i < n; i++)
 	{
-		TcStepHistory history;
+		const TcStep *step = tc_step_of(tc_template_of_lane(rows[i].lane_id), rows[i].key.step_no);
 
-		begun[i] = tc_may_run_already(tc_step_of(tc_template_of_lane(rows[i].lane_id), rows[i].key.step_no));
-		if (!begun[i])
-			continue;
-		history = tc_step_history(rows[i].key, rows[i].slot);
-		begun[i] = history.begun;
-		rows[i].attempt_no = history.attempt_no;
-		rows[i].attempts = history.attempts;
+		begun[i] = tc_may_run_already(step) && tc_queue_recall(&rows[i]);
 	}
 }
 

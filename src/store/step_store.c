@@ -421,6 +421,26 @@ count_parents(TcQueueRow *row, const TcJoin *join)
 	row->visible_at = join->row.visible_at;
 }
 
+/* Returns whether the step has ended. */
+static bool
+recall(TcQueueRow *row)
+{
+	TcStepHistory history = tc_history_read(row->key, row->slot);
+
+	row->attempt_no = history.attempt_no;
+	row->attempts = history.attempts;
+	return history.begun;
+}
+
+/* The queue first: what leaves it after we looked is on record when we look there. */
+bool
+tc_queue_recall(TcQueueRow *row)
+{
+	bool		queued = tc_queue_peek_lane(row->key) != 0;
+
+	return recall(row) || queued;
+}
+
 /*
  * A join without a row has nothing counted, or has run and ended: its history tells.
  * That is not asked where we hold a parent that it waits for, whatever becomes of the
@@ -431,15 +451,10 @@ static Found
 make_waiting(const TcJoin *join, TcQueueRow *row)
 {
 	bool		waits_for_us = join->counted > 0;
-	TcStepHistory history = {0};
 
-	if (join->may_run || !waits_for_us)
-		history = tc_history_read(join->row.key, join->row.slot);
-	if (history.begun)
-		return FOUND_BEGUN;
 	*row = join->row;
-	row->attempt_no = history.attempt_no;
-	row->attempts = history.attempts;
+	if ((join->may_run || !waits_for_us) && recall(row))
+		return FOUND_BEGUN;
 	if (waits_for_us)
 		count_parents(row, join);
 	if (!tc_queue_add_new(row))
@@ -969,17 +984,6 @@ tc_queue_rest(const int64 *task_ids, int n, TcQueueRest *rests)
 {
 	for (int i = 0; i < n; i++)
 		rests[i] = rest_of(task_ids[i]);
-}
-
-/* The queue first: what leaves it after we looked is on record when we look there. */
-TcStepHistory
-tc_step_history(TcStepKey key, int16 slot)
-{
-	bool		queued = tc_queue_peek_lane(key) != 0;
-	TcStepHistory history = tc_history_read(key, slot);
-
-	history.begun = history.begun || queued;
-	return history;
 }
 
 static TcPlan plan_attempts_by_token = {

@@ -227,15 +227,19 @@ extern void tc_queue_set_checkpoint(TcStepKey key, const struct varlena *checkpo
  */
 extern void tc_queue_set_paused(int64 task_id, bool paused);
 
-/* What there is of a step that may have run before. */
+/* What a step did before. */
 typedef struct TcStepHistory
 {
 	int32		attempt_no;		/* attempts that ended, ever */
 	int32		attempts;		/* the same since the last reset */
-	bool		begun;			/* it has a row, or ended in a state that it does not leave by itself */
+	bool		begun;			/* it ended in a state that it does not leave by itself */
 } TcStepHistory;
 
-extern TcStepHistory tc_step_history(TcStepKey key, int16 slot);
+/*
+ * A row for a step that may have run before gets the attempts that were made; true
+ * when the step needs no such row, since it has one or ended.
+ */
+extern bool tc_queue_recall(TcQueueRow *row);
 
 /* What is left of a task in the queue. */
 typedef enum TcQueueRest
